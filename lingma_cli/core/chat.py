@@ -1,0 +1,173 @@
+"""The canonical chat request: what every protocol parses into and every engine reads.
+
+Nothing of a request is dropped silently: what is not forwarded leaves a `Note`, and fields that
+no one here knows are kept in `extras`, namespaced by protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Role(Enum):
+    """Who speaks; OpenAI's `developer` is a system turn."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+class MediaKind(Enum):
+    """What a media part holds."""
+
+    IMAGE = "image"
+    AUDIO = "audio"
+    FILE = "file"
+
+
+class ToolMode(Enum):
+    """How free the model is in calling tools."""
+
+    AUTO = "auto"
+    NONE = "none"
+    REQUIRED = "required"
+    NAMED = "named"
+
+
+class AskMode(Enum):
+    """Lingma's two ways of answering; agent mode brings tools and prompts of its own."""
+
+    CHAT = "chat"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPart:
+    """Plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPart:
+    """An image, a sound or a file; `reference` is the URL or id as the client sent it."""
+
+    kind: MediaKind
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningPart:
+    """Reasoning text of an earlier turn."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUsePart:
+    """A call that the assistant made in an earlier turn; `arguments` is JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOutputPart:
+    """What the client's tool answered to `call_id`."""
+
+    call_id: str
+    text: str
+
+
+Part = TextPart | MediaPart | ReasoningPart | ToolUsePart | ToolOutputPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function the client offers; `parameters` is a JSON schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolChoice:
+    """The mode, and the tool's name when the mode is `NAMED`."""
+
+    mode: ToolMode = ToolMode.AUTO
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Knobs of the sampler; `None` means the engine's own default. Penalties in -2…2."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that was dropped, degraded or estimated: a short code and a sentence."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """One request in the middle of the house.
+
+    Attributes:
+        model: the name the client asked for, until the gateway resolves it.
+        messages: system, user, assistant and tool turns in the client's order.
+        output_format: JSON schema or `{"type": "json_object"}` the answer should follow.
+        include_usage: whether a stream should end with token counts.
+        extras: unknown top-level fields, `{"openai_chat": {...}}`.
+        notes: what parsing had to drop or degrade.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    sampling: Sampling = Sampling()
+    reasoning_effort: str | None = None
+    output_format: Mapping[str, Any] | None = None
+    stream: bool = False
+    include_usage: bool = False
+    user: str | None = None
+    mode: AskMode = AskMode.CHAT
+    extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One entry of an engine's live list; `context_tokens` is 0 when the engine does not say."""
+
+    key: str
+    name: str
+    context_tokens: int = 0
+    is_default: bool = False
+    vision: bool = False
+    reasoning: bool = False

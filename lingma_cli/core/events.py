@@ -1,0 +1,95 @@
+"""The seven-word alphabet that every engine speaks and every encoder reads.
+
+Grammar of a sealed stream (see `grammar`):
+
+    Started (BlockOpened BlockDelta* BlockClosed | UsageReported)* (Finished | Failed)
+
+with one block open at a time. Engines may be looser: they may leave out brackets, the
+beginning and the end; `blocks` and `grammar` add what is missing, once, for everybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from lingma_cli.errors import LingmaError
+
+
+class BlockKind(Enum):
+    """What a block holds."""
+
+    TEXT = "text"
+    REASONING = "reasoning"
+    TOOL_CALL = "tool_call"
+
+
+class FinishReason(Enum):
+    """Why a stream ended well."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts of one exchange; `estimated` when they are ours and not the engine's."""
+
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The engine took the request; `model` is the name it serves it under."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOpened:
+    """A block begins; a tool call brings its id and name, other kinds leave them empty."""
+
+    kind: BlockKind
+    call_id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDelta:
+    """A piece of the open block: text, reasoning text, or JSON text of a call's arguments."""
+
+    kind: BlockKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockClosed:
+    """The open block is complete."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReported:
+    """Token counts; a later report replaces an earlier one."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The stream ended well."""
+
+    reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The stream ended badly; what was sent before stays."""
+
+    error: LingmaError
+
+
+ChatEvent = Started | BlockOpened | BlockDelta | BlockClosed | UsageReported | Finished | Failed
