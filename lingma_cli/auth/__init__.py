@@ -1,0 +1,1 @@
+"""Who may call: API keys and tokens, their tiers, and where generated ones are kept."""

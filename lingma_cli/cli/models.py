@@ -1,0 +1,24 @@
+"""`lingma models`: what the running server offers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lingma_cli.cli import output
+from lingma_cli.cli.options import ConfigFile, Json, Url
+from lingma_cli.cli.target import find_target
+
+
+def models(*, url: Url = None, config: ConfigFile = None, json: Json = False) -> None:
+    """List the models of the running server."""
+    with find_target(url, config).connect() as client:
+        listed = client.models()
+    if json:
+        output.print_json(msgspec.to_builtins(listed))
+        return
+    rows = [(model.id, model.name, _tokens(model.context_window)) for model in listed]
+    output.print_columns([("ID", "NAME", "CONTEXT"), *rows])
+
+
+def _tokens(count: int | None) -> str:
+    return f"{count:,}" if count else "-"

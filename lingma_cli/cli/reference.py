@@ -1,0 +1,104 @@
+"""The reference pages, written from the settings table and the command tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from lingma_cli.cli.options import shown_default
+from lingma_cli.cli.outline import Command
+from lingma_cli.settings import environment_name, table
+
+_EXIT_CODES: Final = (
+    ("0", "done"),
+    ("1", "something unexpected"),
+    ("2", "wrong usage, or the port is in use"),
+    ("3", "a server already runs, or none was found"),
+    ("4", "a download failed"),
+    ("5", "login or key needed"),
+    ("6", "the server or Lingma failed"),
+    ("130, 143", "ended by Ctrl-C or SIGTERM"),
+    ("141", "whoever read the output left"),
+)
+_TYPES: Final = {
+    "bool": "true or false",
+    "int": "integer",
+    "float": "number",
+    "str": "text",
+    "tuple[str, ...]": "list of texts",
+    "Secret | None": "secret text",
+    "tuple[Secret, ...]": "list of secret texts",
+}
+_SETTINGS_HEAD: Final = """\
+# Settings
+
+Each setting has one name. A command-line option wins over the environment, the environment over
+the file that `--config` or `LINGMA_CONFIG` names, that file over your own `config.toml`, and that
+over the default. `lingma config show --origin` shows what counts and why. In the environment,
+lists are separated by commas and an empty variable means unset. Secrets have no option, because
+arguments can be read by everybody on the machine.
+
+Three further variables name no setting: `LINGMA_HOME` moves config, data, state, cache and runtime
+files together, and `LINGMA_URL` and `LINGMA_API_KEY` tell `lingma chat`, `models` and `status`
+which server to talk to and with which key.
+"""
+_CLI_HEAD: Final = """\
+# Commands
+
+Data goes to stdout, everything else to stderr. `NO_COLOR` turns styling off;
+`LINGMA_TRACEBACK=1` shows where an unexpected error came from.
+"""
+
+
+def settings_page() -> str:
+    """Return the page of all settings, Markdown."""
+    rows = [
+        (
+            f"`{item.name}`",
+            _TYPES[str(item.type)],
+            f"`{shown_default(item)}`" if shown_default(item) else "",
+            f"`{row.flag}`" if row.flag else "",
+            f"`{environment_name(item.name)}`",
+            row.help + (f": {', '.join(row.choices)}" if row.choices else ""),
+        )
+        for item, row in table()
+    ]
+    head = ("key", "type", "default", "option", "environment", "meaning")
+    return f"{_SETTINGS_HEAD}\n{_markdown_table(head, rows)}\n"
+
+
+def commands_page(root: Command) -> str:
+    """Return the page of all commands, Markdown."""
+    sections = [_section(command) for command in root.walk() if not command.commands]
+    codes = _markdown_table(("code", "meaning"), _EXIT_CODES)
+    return "\n".join([_CLI_HEAD, *sections, f"## Exit codes\n\n{codes}\n"])
+
+
+def _section(command: Command) -> str:
+    usage = [
+        item.metavar + ("..." if item.is_repeated else "")
+        if item.is_required
+        else f"[{item.metavar}{'...' if item.is_repeated else ''}]"
+        for item in command.arguments
+    ]
+    name = " ".join(("lingma", *command.words))
+    rows = [(f"`{item.metavar}`", item.help) for item in command.arguments]
+    for option in command.options:
+        value = f" {option.metavar}" if option.metavar else ""
+        rows.append((f"`{', '.join(option.names)}{value}`", option.help))
+    return f"""\
+## `{name}`
+
+{command.help}
+
+    {" ".join((name, "[OPTIONS]", *usage))}
+
+{_markdown_table(("argument or option", "meaning"), rows)}
+"""
+
+
+def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )

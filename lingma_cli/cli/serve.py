@@ -1,0 +1,34 @@
+"""`lingma serve`: run the server in the foreground."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+
+from lingma_cli.cli import output
+from lingma_cli.cli.options import ConfigFile, load_settings, with_settings_options
+from lingma_cli.paths import find_paths
+
+
+@with_settings_options
+def serve(*, config: ConfigFile = None, **flags: Any) -> None:
+    """Serve the OpenAI-compatible API until Ctrl-C."""
+    paths = find_paths(os.environ)
+    settings = load_settings(paths, config, flags).settings
+    from lingma_cli.cli.greeting import Greeter  # noqa: PLC0415 - not before the settings are right
+    from lingma_cli.wiring import run_server  # noqa: PLC0415
+
+    greeter = Greeter(output.say, is_terminal=output.is_terminal(sys.stderr))
+    code = run_server(
+        settings,
+        paths,
+        os.environ,
+        on_listening=greeter.greet,
+        on_models=greeter.introduce,
+        on_trouble=output.say_error,
+    )
+    if code:
+        raise typer.Exit(code)

@@ -1,0 +1,153 @@
+"""Which server a command talks to, and with which keys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from lingma_cli.cli.options import load_settings
+from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.paths import Paths, find_paths
+from lingma_cli.secret import Secret
+from lingma_cli.settings import Settings
+
+if TYPE_CHECKING:
+    from lingma_cli.client import Client
+
+T = TypeVar("T")
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """The keys of this machine's server, as far as they exist."""
+
+    api: Secret | None
+    admin: Secret | None
+
+
+class RunningServer(msgspec.Struct, frozen=True, kw_only=True):
+    """What `serve` wrote down; `started` is seconds since the epoch."""
+
+    url: str
+    pid: int
+    started: float
+
+
+class _KeysFile(msgspec.Struct):
+    api_key: str = ""
+    admin_token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A server and what to show it; `server` is `None` when the user named the address."""
+
+    url: str
+    keys: Keys
+    server: RunningServer | None
+
+    def connect(self) -> Client:
+        """Return a client, to be closed by its `with`."""
+        from lingma_cli.client import Client  # noqa: PLC0415 - only now httpx is needed
+
+        return Client(self.url, api_key=self.keys.api, admin_token=self.keys.admin)
+
+
+def find_target(
+    url: str | None, config: str | None, environ: Mapping[str, str] = os.environ
+) -> Target:
+    """Return the server that `url`, `LINGMA_URL` or the running server's own file names.
+
+    Raises:
+        LingmaError: no server runs, the address is no address, or the settings are wrong.
+    """
+    paths = find_paths(environ)
+    own = find_keys(load_settings(paths, config, environ=environ).settings, paths)
+    said = environ.get("LINGMA_API_KEY", "").strip()
+    api = Secret(said) if said else own.api
+    named = url or environ.get("LINGMA_URL")
+    if not named:
+        server = _running_server(paths)
+        return Target(url=server.url, keys=Keys(api=api, admin=own.admin), server=server)
+    base, is_local = _base_url(named)
+    if not is_local:
+        # The keys of this machine's server are nobody else's business.
+        return Target(
+            url=base, keys=Keys(api=Secret(said) if said else None, admin=None), server=None
+        )
+    return Target(url=base, keys=Keys(api=api, admin=own.admin), server=None)
+
+
+def find_keys(settings: Settings, paths: Paths) -> Keys:
+    """Return the configured keys, else the generated ones.
+
+    Raises:
+        LingmaError: the file with the generated keys exists and cannot be read.
+    """
+    generated = _read(paths.keys_file, _KeysFile) or _KeysFile()
+    api = settings.api_keys[0] if settings.api_keys else _secret(generated.api_key)
+    return Keys(api=api, admin=settings.admin_token or _secret(generated.admin_token))
+
+
+def _secret(value: str) -> Secret | None:
+    return Secret(value) if value else None
+
+
+def _running_server(paths: Paths) -> RunningServer:
+    server = _read(paths.server_file, RunningServer)
+    if server is None or not _is_alive(server.pid):
+        raise LingmaError(
+            ErrorKind.SERVER_NOT_FOUND,
+            "no running server found",
+            hint="run `lingma serve` in another terminal, or name one with `--url`",
+        )
+    return server
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil  # noqa: PLC0415 - `key show` does without
+
+    return pid > 0 and psutil.pid_exists(pid)
+
+
+def _read(path: Path, shape: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=shape)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unusable(path, str(error)) from error
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error)) from error
+
+
+def _unusable(path: Path, reason: str) -> LingmaError:
+    return LingmaError(
+        ErrorKind.USAGE,
+        f"cannot read `{path}`: {reason}",
+        hint="delete it and run `lingma serve` again",
+    )
+
+
+def _base_url(named: str) -> tuple[str, bool]:
+    """Return the address without its path, and whether it is on this machine."""
+    try:
+        parts = urlsplit(named)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or "@" in parts.netloc:
+        raise LingmaError(
+            ErrorKind.USAGE,
+            "the server's address is not usable",
+            hint="write it like `--url http://127.0.0.1:8317`",
+        )
+    return f"{parts.scheme}://{parts.netloc}", parts.hostname in _LOOPBACK

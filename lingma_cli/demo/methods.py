@@ -1,0 +1,178 @@
+"""The methods of the binary except chat/ask's stream: a table from name to handler.
+
+Source: Lingma local protocol, sections 4.1 to 4.3, 4.6 and 4.7. Handlers are plain functions from
+params to a result; what is not in the table is -32601.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lingma_cli.demo import models, rpc
+from lingma_cli.demo.asks import Asks
+from lingma_cli.demo.rpc import Params, RpcError
+from lingma_cli.demo.sessions import Sessions
+from lingma_cli.demo.switches import Login, Sides
+from lingma_cli.demo.workdir import WorkDir
+
+WITHOUT_PARAMS = frozenset({"shutdown", "exit"})
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """What handlers look at; `polls` counts auth/status calls."""
+
+    version: str
+    endpoint: str
+    sides: Sides
+    login: Login
+    work_dir: WorkDir
+    sessions: Sessions
+    asks: Asks
+    polls: int = 0
+
+    @property
+    def logged_in(self) -> bool:
+        """The login as of now."""
+        return self.work_dir.is_logged_in(self.login)
+
+
+Handler = Callable[[State, Params], object]
+
+
+def _initialize(state: State, params: Params) -> object:
+    shapes = {"lsp": "capabilities", "acp": "protocolVersion"}
+    wanted = shapes.get(state.sides.initialize)
+    if wanted is not None and wanted not in params:
+        raise RpcError(rpc.INVALID_PARAMS, f"initialize needs {wanted}")
+    return {
+        "capabilities": {"textDocumentSync": 1},
+        "serverInfo": {"name": "lingma", "version": state.version},
+        "simulator": True,
+    }
+
+
+def _initialized(state: State, params: Params) -> object:
+    del params
+    if state.sides.initialized == "unknown":
+        raise _unknown("initialized")
+    return None
+
+
+def _auth_status(state: State, params: Params) -> object:
+    del params
+    state.polls += 1
+    status = 2 if state.logged_in else 1
+    with_id = status == 2
+    if state.login.status is not None and state.polls <= state.login.polls:
+        status, with_id = state.login.status, not state.login.without_id
+    return _account(status, with_id=with_id)
+
+
+def _account(status: int, *, with_id: bool) -> dict[str, object]:
+    return {
+        "messageId": "demo-message",
+        "status": status,
+        "name": "demo" if with_id else "",
+        "id": "demo-user" if with_id else "",
+        "accountId": "demo-account" if with_id else "",
+        "token": "pt-simulated" if with_id else "",
+        "refreshToken": "rt-simulated" if with_id else "",
+        "expireTime": 4_102_444_800_000 if with_id else 0,
+        "quota": 0,
+        "whitelist": 3 if with_id else 0,
+        "orgId": "",
+        "orgName": "",
+        "yxUid": "",
+        "avatarUrl": "",
+        "userType": "personal_standard" if with_id else "",
+        "isSubAccount": False,
+        "cloudType": "cloud",
+        "email": "",
+        "userTag": "",
+        "privacyPolicyAgreed": True,
+        "isPrivacyPolicyModifiable": False,
+    }
+
+
+def _query_models(state: State, params: Params) -> object:
+    del params
+    return models.scenes() if state.logged_in else {}
+
+
+def _plan(state: State, params: Params) -> object:
+    del state, params
+    raise RpcError(rpc.INTERNAL_ERROR, "request failed: 404 Not Found")
+
+
+def _stop(state: State, params: Params) -> object:
+    del state, params  # the stream is stopped after the answer went out
+    return {}
+
+
+def _list_sessions(state: State, params: Params) -> object:
+    del params
+    return [session.render() for session in state.sessions.all()]
+
+
+def _get_session(state: State, params: Params) -> object:
+    session = state.sessions.get(params.get("sessionId"))
+    return None if session is None else session.render()
+
+
+def _delete_session(state: State, params: Params) -> object:
+    state.sessions.delete(params.get("sessionId"))
+    return {}
+
+
+def _approve(state: State, params: Params) -> object:
+    state.asks.waits.deliver("tool/call/approve", params)
+    return {}
+
+
+def _invoke_result(state: State, params: Params) -> object:
+    if not params.get("toolCallId"):
+        raise RpcError(rpc.INVALID_PARAMS, "toolCallId is empty")
+    state.asks.waits.deliver("tool/invokeResult", params)
+    return {"errorCode": None, "errorMessage": None}
+
+
+def _always(value: object) -> Handler:
+    return lambda _state, _params: value
+
+
+HANDLERS: dict[str, Handler] = {
+    "initialize": _initialize,
+    "initialized": _initialized,
+    "shutdown": _always(None),
+    "exit": _always(None),
+    "ping": _always({"success": True}),
+    "auth/status": _auth_status,
+    "config/queryModels": _query_models,
+    "config/getEndpoint": lambda state, _params: {"endpoint": state.endpoint},
+    "user/plan": _plan,
+    "chat/stop": _stop,
+    "chat/stopSession": _stop,
+    "chat/listAllSessions": _list_sessions,
+    "chat/getSessionById": _get_session,
+    "chat/deleteSessionById": _delete_session,
+    "tool/call/approve": _approve,
+    "tool/invokeResult": _invoke_result,
+}
+
+
+def _unknown(method: str) -> RpcError:
+    return RpcError(rpc.UNKNOWN_METHOD, f"method not found: {method}")
+
+
+def call(state: State, method: str, params: object) -> object:
+    """Call a method and return its result.
+
+    Raises:
+        RpcError: for unknown methods, params that are no object, and refusals.
+    """
+    handler = HANDLERS.get(method)
+    if handler is None:
+        raise _unknown(method)
+    if method in WITHOUT_PARAMS:
+        return handler(state, {})
+    return handler(state, rpc.object_params(params, "EmptyRequest"))

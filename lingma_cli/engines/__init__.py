@@ -1,0 +1,1 @@
+"""Things that answer chat requests; `base` says what the gateway may expect of each."""

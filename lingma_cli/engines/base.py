@@ -1,0 +1,83 @@
+"""What an engine is to the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from lingma_cli.core.chat import ChatRequest, Model, Note
+from lingma_cli.core.events import ChatEvent
+from lingma_cli.errors import LingmaError
+
+OnChange = Callable[[LingmaError | None], None]
+
+
+class Ask(Protocol):
+    """One question under way; leaving its context before the end cancels it upstream."""
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What the engine had to drop or degrade so far."""
+        ...
+
+    def alive(self) -> bool:
+        """Tell whether the process and the connection behind this ask are up."""
+        ...
+
+    async def next_batch(self) -> Sequence[ChatEvent]:
+        """Wait for events and return all that are ready, loosely bracketed.
+
+        An empty batch means that nothing more will come.
+        """
+        ...
+
+    def abort(self, error: LingmaError) -> None:
+        """Stop the answer upstream and end its events with `Failed(error)`."""
+        ...
+
+
+class Engine(Protocol):
+    """Something that answers chat requests, with a life of its own."""
+
+    @property
+    def name(self) -> str:
+        """The name it is listed under."""
+        ...
+
+    @property
+    def reports_usage(self) -> bool:
+        """Whether its streams carry token counts."""
+        ...
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """The last list that the engine gave."""
+        ...
+
+    async def refresh_models(self) -> Sequence[Model]:
+        """Ask the engine for its list now.
+
+        Raises:
+            LingmaError: the engine is away, or does not answer in time.
+        """
+        ...
+
+    async def run(self, on_change: OnChange) -> None:
+        """Start, serve until the end, and clean up; cancelling stops it.
+
+        Args:
+            on_change: told `None` when asks may come, and why when they may not any more.
+
+        Raises:
+            LingmaError: it could not start, or it died.
+        """
+        ...
+
+    def ask(self, request: ChatRequest) -> AbstractAsyncContextManager[Ask]:
+        """Open an ask; entering sends it.
+
+        Raises:
+            LingmaError: on entering, when the engine refuses.
+        """
+        ...

@@ -1,0 +1,149 @@
+"""One answer: the binary's pushes in, chat events out, without I/O.
+
+Source: Lingma local protocol, "Pushes during a chat" and the conflicts about `fullAnswer`,
+`overwrite`, `statusCode` and `text` or `content`.
+"""
+
+from __future__ import annotations
+
+from lingma_cli.core.chat import Note
+from lingma_cli.core.events import (
+    BlockDelta,
+    BlockKind,
+    ChatEvent,
+    Failed,
+    Finished,
+    FinishReason,
+    Started,
+)
+from lingma_cli.engines.lingma.endings import failure, filtered
+from lingma_cli.engines.lingma.markers import MarkerReader, Piece
+from lingma_cli.engines.lingma.pushes import ChatPush
+from lingma_cli.errors import LingmaError
+
+_REWRITTEN = Note(
+    code="answer_rewritten", text="Lingma replaced text that had already been sent to the client"
+)
+
+
+class Answer:
+    """What is known of one answer.
+
+    Args:
+        model: the name the stream is served under.
+        replaceable: hold everything back until the end, so that a replaced text never shows;
+            for callers that get the answer as a whole anyway.
+    """
+
+    def __init__(self, model: str, *, replaceable: bool) -> None:
+        self._model = model
+        self._replaceable = replaceable
+        self._reader = MarkerReader()
+        self._sent: dict[BlockKind, list[str]] = {BlockKind.TEXT: [], BlockKind.REASONING: []}
+        self._held: list[ChatEvent] = []
+        self._started = False
+        self.ended = False
+        self.notes: list[Note] = []
+
+    def read(self, method: str, push: ChatPush) -> list[ChatEvent]:
+        """Return the events that `push` makes certain; none once the answer has ended."""
+        if self.ended:
+            return []
+        match method:
+            case "chat/answer" if push.isFiltered:
+                return self.fail(filtered())
+            case "chat/answer" if push.overwrite:
+                return self._go_on(self._overwrite(push.piece))
+            case "chat/answer":
+                return self._go_on(self._reader.feed(push.piece))
+            case "chat/think":
+                return self._go_on([(BlockKind.REASONING, push.piece)])
+            case "chat/finish":
+                return self._finish(push)
+            case "chat/filterTimeout":
+                return self.fail(filtered())
+            case "error" | "fatal_error":
+                return self.fail(failure(None, _complaint(push)))
+            case _:
+                return []
+
+    def fail(self, error: LingmaError) -> list[ChatEvent]:
+        """End the answer with `error`; what was held back still comes before it."""
+        if self.ended:
+            return []
+        last = self._go_on(self._reader.close())
+        self.ended = True
+        return [*self._released(), *last, Failed(error=error)]
+
+    def _finish(self, push: ChatPush) -> list[ChatEvent]:
+        if push.statusCode not in (None, 200):
+            return self.fail(failure(push.statusCode, push.reason or ""))
+        if push.reason == "cancelled":
+            # quirk: a cancel by somebody else arrives as a success.
+            return self.fail(failure(push.statusCode, "the answer was cancelled in Lingma"))
+        last = self._go_on(self._reader.close())
+        last += self._go_on(self._missing(push.fullAnswer or ""))
+        self.ended = True
+        return [*self._released(), *last, Finished(reason=FinishReason.STOP)]
+
+    def _overwrite(self, text: str) -> list[Piece]:
+        self._reader = MarkerReader()
+        pieces = self._reader.feed(text)
+        if self._replaceable:
+            self._held.clear()
+            self._forget_sent()
+            return pieces
+        fresh: list[Piece] = []
+        for kind in (BlockKind.REASONING, BlockKind.TEXT):
+            new = "".join(piece for of, piece in pieces if of is kind)
+            fresh += self._beyond_sent(kind, new)
+        return fresh
+
+    def _beyond_sent(self, kind: BlockKind, new: str) -> list[Piece]:
+        sent = "".join(self._sent[kind])
+        if new.startswith(sent):
+            return [(kind, new[len(sent) :])]
+        if kind is BlockKind.REASONING and not new:
+            return []
+        # What was sent cannot be taken back: the new text follows it in full.
+        if _REWRITTEN not in self.notes:
+            self.notes.append(_REWRITTEN)
+        self._sent[kind] = []
+        return [] if sent.startswith(new) else [(kind, f"\n\n{new}")]
+
+    def _missing(self, full: str) -> list[Piece]:
+        """Return what `fullAnswer` has beyond the deltas: all when none came, else a tail."""
+        reader = MarkerReader()
+        pieces = [*reader.feed(full), *reader.close()]
+        missing: list[Piece] = []
+        for kind, sent in self._sent.items():
+            whole, seen = "".join(text for of, text in pieces if of is kind), "".join(sent)
+            if whole.startswith(seen):
+                missing.append((kind, whole[len(seen) :]))
+        return missing
+
+    def _go_on(self, pieces: list[Piece]) -> list[ChatEvent]:
+        events: list[ChatEvent] = []
+        for kind, text in pieces:
+            if text:
+                self._sent[kind].append(text)
+                events.append(BlockDelta(kind=kind, text=text))
+        if self._replaceable:
+            self._held += events
+            return []
+        if events and not self._started:
+            self._started = True
+            events.insert(0, Started(model=self._model))
+        return events
+
+    def _released(self) -> list[ChatEvent]:
+        held, self._held = self._held, []
+        return held
+
+    def _forget_sent(self) -> None:
+        for sent in self._sent.values():
+            sent.clear()
+
+
+def _complaint(push: ChatPush) -> str:
+    return push.message or (bytes(push.error).decode() if push.error is not None else "")

@@ -1,0 +1,326 @@
+"""One Lingma process as an engine: started, connected, asked, reconnected, stopped.
+
+Source: Lingma local protocol, "Lifecycle", "Handshake" and "Conflicts and the safest client
+behaviour". Owns the life of one process and the asks on its connection; must not know of HTTP,
+other engines or who restarts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from lingma_cli import __version__
+from lingma_cli.core.chat import ChatRequest, Model
+from lingma_cli.core.ids import NewId
+from lingma_cli.engines.base import OnChange
+from lingma_cli.engines.lingma import jsonrpc
+from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
+from lingma_cli.engines.lingma.catalogue import read_models
+from lingma_cli.engines.lingma.endings import not_logged_in
+from lingma_cli.engines.lingma.link import HandshakeRefusedError, Link
+from lingma_cli.engines.lingma.process import LingmaProcess, spawned
+from lingma_cli.engines.lingma.prompt import AgentWords
+from lingma_cli.engines.lingma.pushes import ToolPush, chat_push, refused_tool, tool_push
+from lingma_cli.engines.lingma.workdir import read_machine_token
+from lingma_cli.errors import ErrorKind, LingmaError
+
+_log: Final = logging.getLogger(__name__)
+_RECONNECTS: Final = 3
+_RECONNECT_PAUSE: Final = 0.2
+_SETTLE_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LingmaOptions:
+    """How one Lingma process is run; durations are seconds.
+
+    Attributes:
+        command: the executable and its leading arguments.
+        work_dir: its data folder.
+        socket_port: the port to ask for; 0 picks a free one.
+        environ: our environment; the child gets the allowed part of it.
+    """
+
+    command: tuple[str, ...]
+    work_dir: Path
+    socket_port: int
+    environ: Mapping[str, str]
+    startup_timeout: float
+    rpc_timeout: float
+    first_event_timeout: float
+    idle_timeout: float
+    agent: AgentWords
+
+
+class _AuthStatus(msgspec.Struct):
+    status: int = 0
+    id: str = ""
+
+
+class LingmaEngine:
+    """Answers chat requests through a Lingma process of its own.
+
+    Args:
+        name: the name it is listed under.
+        options: how the process is run.
+        new_id: makes request and session ids.
+    """
+
+    reports_usage = False
+
+    def __init__(self, name: str, options: LingmaOptions, new_id: NewId) -> None:
+        self.name = name
+        self.models: Sequence[Model] = ()
+        self._options = options
+        self._new_id = new_id
+        self._link: Link | None = None
+        self._logged_in = False
+        self._asks: dict[str, LingmaAsk] = {}
+
+    # life
+
+    async def run(self, on_change: OnChange) -> None:
+        """Start the process and serve until it dies or this is cancelled.
+
+        Raises:
+            LingmaError: it could not start, or it died.
+        """
+        command = self._options.command
+        try:
+            await self._run_process((*command, "start"), on_change)
+        except _UsageTextError:
+            # quirk: some builds take the flags without a subcommand.
+            await self._run_process(command, on_change)
+
+    async def _run_process(self, command: tuple[str, ...], on_change: OnChange) -> None:
+        options = self._options
+        async with spawned(
+            command,
+            work_dir=options.work_dir,
+            socket_port=options.socket_port,
+            environ=options.environ,
+        ) as process:
+            try:
+                await self._serve(process, on_change)
+            except LingmaError:
+                took_usage = process.exited.done() and "usage" in process.output.text().lower()
+                if took_usage and not self.models and command[-1] == "start":
+                    raise _UsageTextError from None
+                raise
+
+    async def _serve(self, process: LingmaProcess, on_change: OnChange) -> None:
+        """Stay connected for as long as the process lives and lets us."""
+        tries = 1
+        while True:
+            try:
+                async with self._connected(process) as link:
+                    tries = _RECONNECTS
+                    on_change(None)
+                    ends: list[asyncio.Future[Any]] = [process.exited, link.closed]
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                    on_change(link.lost())
+                _log.warning("connection to %s ended: %s", self.name, link.reason)
+            except LingmaError as error:
+                tries -= 1
+                if tries <= 0:
+                    # Whoever waits hears of it before the process has been cleared away.
+                    on_change(error)
+                    raise
+            # Whoever closes the socket often dies a moment later: then it is a death.
+            await asyncio.wait([process.exited], timeout=_RECONNECT_PAUSE)
+            if process.exited.done():
+                raise process.died()
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, process: LingmaProcess) -> AsyncIterator[Link]:
+        """Connect, shake hands and learn the models; leaving closes the connection."""
+        options = self._options
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + options.startup_timeout
+        address = await process.address(options.startup_timeout)
+        link = await self._dial(address.port, deadline - loop.time())
+        try:
+            await self._initialize(link, process, deadline - loop.time())
+            self._link = link
+            yield link
+        finally:
+            self._link = None
+            await link.close()
+            for ask in list(self._asks.values()):
+                ask.fail(link.lost())
+
+    async def _dial(self, port: int, within: float) -> Link:
+        token = read_machine_token(self._options.work_dir)
+        headers = {"Cosy-MachineToken": token.reveal()} if token is not None else {}
+        # quirk: Qoder CN builds refuse `/` and want `/ws` with the machine token.
+        for path in ("/", "/ws"):
+            try:
+                return await self._open(path, port, headers, within)
+            except HandshakeRefusedError as refused:
+                if path == "/" and 400 <= refused.status < 500:
+                    continue
+                raise LingmaError(ErrorKind.ENGINE_UNAVAILABLE, str(refused)) from refused
+            except (OSError, TimeoutError) as error:
+                raise LingmaError(
+                    ErrorKind.ENGINE_UNAVAILABLE, f"cannot connect to Lingma: {error}"
+                ) from error
+        raise AssertionError("both paths were tried")
+
+    async def _open(self, path: str, port: int, headers: Mapping[str, str], within: float) -> Link:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(within):
+            _, link = await loop.create_connection(
+                lambda: Link(path=path, port=port, headers=headers, on_call=self._hear),
+                "127.0.0.1",
+                port,
+            )
+            try:
+                await link.opened
+            except BaseException:
+                await link.close()
+                raise
+        return link
+
+    async def _initialize(self, link: Link, process: LingmaProcess, within: float) -> None:
+        client = {"name": "lingma-cli", "version": __version__}
+        params: dict[str, Any] = {
+            "processId": None,
+            "clientInfo": client,
+            "rootUri": None,
+            "capabilities": {},
+            "workspaceFolders": [],
+        }
+        try:
+            await link.call("initialize", params, within)
+            # quirk: 2.11.1 does not know this notification and says so in its log only.
+            link.notify("initialized", {})
+            await self._learn_login(link)
+            self.models = await self._query_models(link)
+        except LingmaError:
+            if process.exited.done():
+                raise process.died() from None
+            raise
+
+    async def _learn_login(self, link: Link) -> None:
+        """Ask for the login; a state that is neither in nor out is asked for again."""
+        deadline = asyncio.get_running_loop().time() + self._options.rpc_timeout
+        while True:
+            # Never log this answer: it holds live tokens.
+            answer = await link.call("auth/status", {}, self._options.rpc_timeout)
+            status = _decode_status(answer)
+            self._logged_in = status.status == 2
+            undecided = status.status not in (1, 2) and status.id
+            if not undecided or asyncio.get_running_loop().time() > deadline:
+                return
+            await asyncio.sleep(_SETTLE_SECONDS)
+
+    async def refresh_models(self) -> Sequence[Model]:
+        """Ask the process for its list now; the last list stays when it gives none."""
+        self.models = await self._query_models(self._connection())
+        return self.models
+
+    async def _query_models(self, link: Link) -> Sequence[Model]:
+        answer = await link.call("config/queryModels", {}, self._options.rpc_timeout)
+        return read_models(answer) or self.models
+
+    def _connection(self) -> Link:
+        if self._link is None or not self._link.is_open:
+            raise LingmaError(
+                ErrorKind.ENGINE_UNAVAILABLE, f"engine `{self.name}` is not connected"
+            )
+        return self._link
+
+    # asks
+
+    @contextlib.asynccontextmanager
+    async def ask(self, request: ChatRequest) -> AsyncIterator[LingmaAsk]:
+        """Send `request`; leaving before the answer's end stops it upstream.
+
+        Raises:
+            LingmaError: there is no connection, or no login.
+        """
+        link = self._connection()
+        if not self._logged_in:
+            await self._learn_login(link)
+        if not self._logged_in:
+            raise not_logged_in()
+        timeouts = AskTimeouts(
+            first_event=self._options.first_event_timeout, idle=self._options.idle_timeout
+        )
+        ask = LingmaAsk(
+            link,
+            request,
+            request_id=self._new_id(),
+            session_id=self._new_id(),
+            agent=self._options.agent,
+            timeouts=timeouts,
+        )
+        # Registered before it is sent: the first push may come before any answer.
+        self._asks[ask.request_id] = ask
+        try:
+            ask.send()
+            yield ask
+        finally:
+            del self._asks[ask.request_id]
+            ask.leave()
+
+    def _hear(self, call: jsonrpc.Call) -> None:
+        """Route one push or request of the binary; the link has already acknowledged it."""
+        if call.method.startswith("chat/"):
+            push = chat_push(call.params)
+            ask = self._asks.get(push.requestId)
+            if ask is not None:
+                ask.hear(call.method, push)
+        elif call.method.startswith("tool/"):
+            self._refuse_tool(call)
+        elif call.method in ("error", "fatal_error"):
+            push = chat_push(call.params)
+            meant = self._asks.get(push.requestId)
+            # Without an id it may be about any of them.
+            for ask in [meant] if meant is not None else list(self._asks.values()):
+                ask.hear(call.method, push)
+
+    def _refuse_tool(self, call: jsonrpc.Call) -> None:
+        """Say no to a tool; running tools is the API client's business."""
+        push = tool_push(call.params)
+        ask, link = self._asks.get(push.requestId), self._link
+        if link is None or not push.toolCallId:
+            return
+        if call.method == "tool/invoke":
+            if ask is not None:
+                ask.refuses(push.toolCallId)
+            if push.asynchronous:
+                link.send("tool/invokeResult", refused_tool(push))
+            return
+        fresh = ask is None or ask.refuses(push.toolCallId)
+        if fresh and push.toolCallStatus in ("INIT", "PENDING"):
+            link.send("tool/call/approve", _disapproval(push, ask))
+
+
+class _UsageTextError(Exception):
+    """The binary answered `start` with its usage text."""
+
+
+def _disapproval(push: ToolPush, ask: LingmaAsk | None) -> dict[str, Any]:
+    return {
+        "type": "tool_call",
+        "sessionId": push.sessionId or (ask.session_id if ask is not None else ""),
+        "requestId": push.requestId,
+        "toolCallId": push.toolCallId,
+        "approval": False,
+    }
+
+
+def _decode_status(answer: bytes) -> _AuthStatus:
+    try:
+        return msgspec.json.decode(answer, type=_AuthStatus, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _AuthStatus()

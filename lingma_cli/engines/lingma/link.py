@@ -1,0 +1,306 @@
+"""One WebSocket connection to the binary: bytes in, messages dispatched in the read callback.
+
+The sans-IO core of `websockets` under an asyncio protocol of ours: one read callback handles all
+frames that arrived, and everything it has to send back (the acknowledgement of each push) leaves
+in one write. Knows JSON-RPC and framing; must not know what a chat is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import msgspec
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from lingma_cli.engines.lingma import jsonrpc
+from lingma_cli.engines.lingma.codec import FrameDecoder, FramingError, frame
+from lingma_cli.engines.lingma.pushes import reply_to
+from lingma_cli.errors import ErrorKind, LingmaError
+
+MAX_MESSAGE: Final = 64 * 1024 * 1024
+# Seconds of silence until the other side is probed, and until it counts as dead.
+PROBE_AFTER: Final = 20.0
+ANSWER_WITHIN: Final = 20.0
+_CLOSE_SECONDS: Final = 1.0
+
+OnCall = Callable[[jsonrpc.Call], None]
+OnReply = Callable[[jsonrpc.Response | jsonrpc.ErrorResponse], None]
+
+
+class HandshakeRefusedError(Exception):
+    """The server refused the WebSocket upgrade; `status` is its HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the WebSocket handshake was refused with status {status}")
+        self.status = status
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting:
+    """One request of ours: somebody awaits its result or wants to hear of it."""
+
+    future: asyncio.Future[bytes] | None = None
+    on_reply: OnReply | None = None
+
+
+class Link(asyncio.Protocol):
+    """A connection that answers every request of the binary and routes the rest.
+
+    Args:
+        path: `/` or `/ws`.
+        port: the port on 127.0.0.1.
+        headers: extra handshake headers; no `Origin` is ever sent.
+        on_call: told of every push and request of the binary, in order.
+    """
+
+    def __init__(
+        self, *, path: str, port: int, headers: Mapping[str, str], on_call: OnCall
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._headers = headers
+        self._on_call = on_call
+        self._ws = ClientProtocol(
+            parse_uri(f"ws://127.0.0.1:{port}{path}"), max_size=MAX_MESSAGE, extensions=[]
+        )
+        self._decoder = FrameDecoder(MAX_MESSAGE)
+        self._transport: asyncio.Transport | None = None
+        self._waiting: dict[jsonrpc.MessageId, _Waiting] = {}
+        self._next_id = 0
+        self._last_heard = loop.time()
+        self._probe: asyncio.TimerHandle | None = None
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._dropped = False
+        self.reason = "the connection was closed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be exchanged."""
+        return self._ws.state is State.OPEN and not self.closed.done()
+
+    # what the owner calls
+
+    def send(
+        self,
+        method: str,
+        params: Any,
+        on_reply: OnReply | None = None,
+    ) -> int:
+        """Send a request and go on; `on_reply` hears of its answer, if one ever comes.
+
+        Returns:
+            The request's id, to `forget` it when its answer no longer matters.
+
+        Raises:
+            LingmaError: the connection is lost.
+        """
+        return self._send_request(method, params, on_reply and _Waiting(on_reply=on_reply))
+
+    def forget(self, id_: int) -> None:
+        """Stop listening for the answer to `id_`; `chat/ask` may never get one."""
+        self._waiting.pop(id_, None)
+
+    def notify(self, method: str, params: Any) -> None:
+        """Send a notification."""
+        self._write_bodies([jsonrpc.notification(method, params)])
+
+    async def call(self, method: str, params: Any, within: float) -> bytes:
+        """Send a request and return its undecoded result.
+
+        Args:
+            method: the method's name.
+            params: a JSON object.
+            within: seconds to wait.
+
+        Raises:
+            LingmaError: the connection is lost, the call is refused, or time is up.
+        """
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        id_ = self._send_request(method, params, _Waiting(future=future))
+        try:
+            async with asyncio.timeout(within):
+                return await future
+        except TimeoutError:
+            raise LingmaError(
+                ErrorKind.ENGINE_TIMEOUT, f"Lingma did not answer `{method}` in {within:g} s"
+            ) from None
+        finally:
+            self.forget(id_)
+
+    async def close(self) -> None:
+        """Close the connection and return when it is gone; what waits fails."""
+        if self._transport is None:
+            return
+        if not self._transport.is_closing():
+            self._ws.send_close()
+            self._flush()
+            self._transport.close()
+        await asyncio.wait([self.closed], timeout=_CLOSE_SECONDS)
+        # A frozen peer takes nothing off the wire, and a polite close would wait for it.
+        self._transport.abort()
+        await self.closed
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the handshake."""
+        self._transport = cast("asyncio.Transport", transport)
+        request = self._ws.connect()
+        for name, value in self._headers.items():
+            request.headers[name] = value
+        self._ws.send_request(request)
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Handle everything that arrived, then write every reply at once."""
+        self._last_heard = self._loop.time()
+        self._ws.receive_data(data)
+        replies: list[bytes] = []
+        for event in self._ws.events_received():
+            if self._dropped:
+                return
+            if isinstance(event, Frame):
+                self._read_frame(event, replies)
+            else:
+                self._finish_handshake()
+        self._write_bodies(replies)
+        if self._ws.state is not State.OPEN and self.opened.done():
+            self._drop(self._ws_reason())
+
+    def eof_received(self) -> None:
+        """The server half-closed."""
+        self._ws.receive_eof()
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail everything that waits."""
+        if exc is not None:
+            self.reason = f"the connection broke: {exc}"
+        if self._probe is not None:
+            self._probe.cancel()
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionError(self.reason))
+        if not self.closed.done():
+            self.closed.set_result(None)
+        waiting, self._waiting = self._waiting, {}
+        for entry in waiting.values():
+            if entry.future is not None and not entry.future.done():
+                entry.future.set_exception(self.lost())
+
+    def lost(self) -> LingmaError:
+        """Return the error of everything that was under way on this connection."""
+        return LingmaError(
+            ErrorKind.ENGINE_FAILED, f"the connection to Lingma was lost: {self.reason}"
+        )
+
+    # inside
+
+    def _finish_handshake(self) -> None:
+        refused = self._ws.handshake_exc
+        if refused is None:
+            self.opened.set_result(None)
+            self._schedule_probe()
+        elif isinstance(refused, InvalidStatus):
+            self.opened.set_exception(HandshakeRefusedError(refused.response.status_code))
+        else:
+            self.opened.set_exception(ConnectionError(str(refused)))
+
+    def _read_frame(self, event: Frame, replies: list[bytes]) -> None:
+        if event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        try:
+            for body in self._decoder.feed(bytes(event.data)):
+                self._dispatch(jsonrpc.decode(body), replies)
+        except (
+            FramingError,
+            jsonrpc.MessageError,
+            msgspec.MsgspecError,
+            UnicodeDecodeError,
+        ) as error:
+            # A piece of some answer is lost: better one clear failure than a silent gap.
+            self._drop(str(error))
+
+    def _dispatch(self, message: jsonrpc.Incoming, replies: list[bytes]) -> None:
+        match message:
+            case jsonrpc.Call(method=method, params=params, id=id_):
+                if id_ is not None:
+                    replies.append(jsonrpc.response(id_, reply_to(method, params)))
+                self._on_call(message)
+            case jsonrpc.Response() | jsonrpc.ErrorResponse():
+                self._settle(message)
+
+    def _settle(self, message: jsonrpc.Response | jsonrpc.ErrorResponse) -> None:
+        # quirk: a server may echo an integer id as text.
+        id_ = message.id
+        entry = self._waiting.pop(int(id_) if str(id_).isdecimal() else -1, None) if id_ else None
+        if entry is None:
+            return
+        if entry.on_reply is not None:
+            entry.on_reply(message)
+        if entry.future is not None and not entry.future.done():
+            match message:
+                case jsonrpc.Response(result=result):
+                    entry.future.set_result(result)
+                case jsonrpc.ErrorResponse(code=code, message=text):
+                    entry.future.set_exception(
+                        LingmaError(
+                            ErrorKind.ENGINE_FAILED,
+                            f"Lingma refused a call: {text or code}",
+                            detail=str(code),
+                        )
+                    )
+
+    def _send_request(self, method: str, params: Any, waiting: _Waiting | None) -> int:
+        if not self.is_open:
+            raise self.lost()
+        self._next_id += 1
+        if waiting is not None:
+            self._waiting[self._next_id] = waiting
+        self._write_bodies([jsonrpc.request(self._next_id, method, params)])
+        return self._next_id
+
+    def _write_bodies(self, bodies: list[bytes]) -> None:
+        # One frame per message: the only form that every source agrees on.
+        if self._ws.state is State.OPEN:
+            for body in bodies:
+                self._ws.send_text(frame(body))
+        self._flush()
+
+    def _flush(self) -> None:
+        pieces = self._ws.data_to_send()
+        if pieces and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
+
+    def _ws_reason(self) -> str:
+        if self._ws.parser_exc is not None:
+            return str(self._ws.parser_exc)
+        return "Lingma closed the connection"
+
+    def _drop(self, reason: str) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._dropped = True
+            self.reason = reason
+            self._transport.abort()
+
+    def _schedule_probe(self) -> None:
+        self._probe = self._loop.call_later(PROBE_AFTER, self._probe_if_silent)
+
+    def _probe_if_silent(self) -> None:
+        # A lazily re-armed timer: nothing is rescheduled while messages flow.
+        silence = self._loop.time() - self._last_heard
+        if silence >= PROBE_AFTER + ANSWER_WITHIN:
+            self._drop(f"nothing was heard for {silence:.0f} s")
+            return
+        if silence >= PROBE_AFTER and self.is_open:
+            # Either answer counts as a sign of life: not every build answers both.
+            self._ws.send_ping(b"")
+            self.send("ping", {})
+        self._schedule_probe()

@@ -1,0 +1,134 @@
+"""A conversation as one prompt, and the parameters of the ask that carries it. Pure.
+
+Source: Lingma local protocol, "`chat/ask`"; system text and transcript are flattened under
+section titles, as every known client does, because an ask takes a single text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lingma_cli.core.chat import (
+    AskMode,
+    ChatRequest,
+    MediaPart,
+    Message,
+    Note,
+    Part,
+    ReasoningPart,
+    Role,
+    TextPart,
+    ToolMode,
+    ToolOutputPart,
+    ToolUsePart,
+)
+
+_TITLES: Final = {Role.USER: "User", Role.ASSISTANT: "Assistant", Role.TOOL: "Tool"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWords:
+    """The three fields that sources disagree about in agent mode."""
+
+    session_type: str
+    chat_task: str
+    mode: str
+
+
+def ask_params(
+    request: ChatRequest, *, request_id: str, session_id: str, agent: AgentWords
+) -> dict[str, Any]:
+    """Return the parameters of `chat/ask` for a new session."""
+    text = flatten(request.messages)
+    in_agent_mode = request.mode is AskMode.AGENT
+    return {
+        "requestId": request_id,
+        "sessionId": session_id,
+        "sessionType": agent.session_type if in_agent_mode else "chat",
+        "chatTask": agent.chat_task if in_agent_mode else "FREE_INPUT",
+        "mode": agent.mode if in_agent_mode else "chat",
+        "questionText": text,
+        "chatContext": {"text": text},
+        "extra": {"modelConfig": {"key": request.model}},
+        "isReply": False,
+        "stream": True,
+        "source": 1,
+        "codeLanguage": "",
+        "taskDefinitionType": "",
+        "targetAgent": "",
+        "shellType": "",
+        "customModel": None,
+        # Each of these would make the binary add text of its own to the prompt.
+        "pluginPayloadConfig": {
+            "isEnableAutoMemory": False,
+            "isEnableProjectRule": False,
+            "isEnableAskAgent": False,
+        },
+    }
+
+
+def flatten(messages: tuple[Message, ...]) -> str:
+    """Return `messages` as one text; a lone user turn stays exactly as it is."""
+    if len(messages) == 1 and messages[0].role is Role.USER:
+        return _text(messages[0].parts)
+    sections: list[str] = []
+    system = [_text(message.parts) for message in messages if message.role is Role.SYSTEM]
+    if any(system):
+        sections.append("# Instructions\n\n" + "\n\n".join(filter(None, system)))
+    turns = [message for message in messages if message.role is not Role.SYSTEM]
+    if len(turns) > 1:
+        transcript = "\n\n".join(
+            f"## {_TITLES[turn.role]}\n\n{_text(turn.parts)}" for turn in turns[:-1]
+        )
+        sections.append(f"# Conversation so far\n\n{transcript}")
+    for turn in turns[-1:]:
+        title = "Now answer this" if turn.role is Role.USER else f"Last turn: {_TITLES[turn.role]}"
+        sections.append(f"# {title}\n\n{_text(turn.parts)}")
+    return "\n\n".join(sections)
+
+
+def _text(parts: tuple[Part, ...]) -> str:
+    return "\n".join(text for text in map(_part, parts) if text)
+
+
+def _part(part: Part) -> str:
+    match part:
+        case TextPart(text=text):
+            return text
+        case MediaPart(kind=kind):
+            return f"[{kind.value}]"
+        case ReasoningPart():
+            return ""
+        case ToolUsePart(name=name, arguments=arguments, call_id=call_id):
+            return f"Called tool {name} (id {call_id}) with {arguments}"
+        case ToolOutputPart(call_id=call_id, text=text):
+            return f"Tool result for id {call_id}:\n{text}"
+
+
+def losses(request: ChatRequest) -> Iterator[Note]:
+    """Yield a note for each thing in `request` that an ask cannot carry."""
+    parts = [part for message in request.messages for part in message.parts]
+    if any(isinstance(part, MediaPart) for part in parts):
+        yield Note(code="media_dropped", text="images and other media became placeholders")
+    if request.tools and request.tool_choice.mode is not ToolMode.NONE:
+        yield Note(code="tools_dropped", text="tools are not offered to Lingma yet")
+    sampling = request.sampling
+    if sampling.stop:
+        yield Note(code="stop_ignored", text="stop sequences are not applied yet")
+    if sampling.max_tokens is not None:
+        yield Note(code="max_tokens_ignored", text="Lingma takes no limit on the answer's length")
+    knobs = (
+        sampling.temperature,
+        sampling.top_p,
+        sampling.seed,
+        sampling.presence_penalty,
+        sampling.frequency_penalty,
+    )
+    if any(knob is not None for knob in knobs):
+        yield Note(code="sampling_ignored", text="Lingma takes no sampling parameters")
+    if request.reasoning_effort is not None:
+        yield Note(code="reasoning_effort_ignored", text="Lingma takes no reasoning effort")
+    if request.output_format is not None:
+        yield Note(code="response_format_ignored", text="output formats are not applied yet")

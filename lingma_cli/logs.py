@@ -1,0 +1,123 @@
+"""Log lines: text for a terminal, JSON for everything else, a request id in each, no secrets.
+
+Redaction is the last step before a line is written, so tracebacks and foreign libraries pass
+through it too. Prompts and answers are never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from lingma_cli.secret import DOTS, Secret
+
+request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
+
+_MIN_SECRET: Final = 6
+# What looks like a credential whoever logs it: our keys, bearer values, JWTs, query strings of
+# login pages, and the token fields of the Lingma protocol.
+_LOOKS_SECRET: Final = re.compile(
+    r"(?P<keep>(?:bearer|basic)\s+|"
+    r"[\"']?(?:access_?key|secret_?key|api_?key|personal_?token|security_?oauth_?token|"
+    r"refresh_?token|token_?string|machine_?token|token|password|cookie|authorization|auth)[\"']?"
+    r"\s*[=:]\s*[\"']?)(?P<secret>[^\s\"',;&}]{6,})"
+    r"|lgm-[A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
+    re.IGNORECASE,
+)
+
+
+class Redactor:
+    """Replaces known secrets, and whatever looks like one, with dots.
+
+    Args:
+        secrets: values to hide wherever they appear; shorter ones than six characters are left
+            to the patterns, since they would blot out ordinary words.
+    """
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        known = {secret.reveal() for secret in secrets}
+        escaped = sorted(
+            (re.escape(value) for value in known if len(value) >= _MIN_SECRET), key=len
+        )
+        self._known = re.compile("|".join(reversed(escaped))) if escaped else None
+
+    def __call__(self, text: str) -> str:
+        """Return `text` without its secrets."""
+        if self._known is not None:
+            text = self._known.sub(DOTS, text)
+        return _LOOKS_SECRET.sub(lambda found: (found["keep"] or "") + DOTS, text)
+
+
+class LineFormatter(logging.Formatter):
+    """One record, one line: `time level request_id logger message key=value …` or JSON.
+
+    Extra values are passed as `extra={"values": {...}}`.
+    """
+
+    def __init__(self, *, as_json: bool, redact: Redactor) -> None:
+        super().__init__()
+        self._as_json = as_json
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the finished, redacted line."""
+        values: dict[str, Any] = getattr(record, "values", {})
+        moment = datetime.fromtimestamp(record.created, tz=UTC).astimezone()
+        message = record.getMessage()
+        if record.exc_info:
+            message = f"{message}\n{self.formatException(record.exc_info)}"
+        if self._as_json:
+            line = json.dumps(
+                {
+                    "time": moment.isoformat(timespec="milliseconds"),
+                    "level": record.levelname.lower(),
+                    "request_id": request_id.get(),
+                    "logger": record.name,
+                    "message": message,
+                    **values,
+                },
+                ensure_ascii=False,
+                default=str,
+            )
+            return self._redact(line)
+        tail = "".join(f" {key}={value}" for key, value in values.items())
+        clock = moment.strftime("%H:%M:%S")
+        head = f"{clock} {record.levelname.lower():7} {request_id.get()}"
+        return self._redact(f"{head} {message}{tail}")
+
+
+class _QuietHandler(logging.StreamHandler[TextIO]):
+    """A closed terminal or a full disk must not stop the server: the line is lost, not more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Drop the line."""
+
+
+def set_up_logs(
+    *,
+    level: str,
+    format_: str,
+    secrets: Iterable[Secret] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Send all log lines of the process to `stream` (stderr) in one format, redacted.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+        format_: `text`, `json`, or `auto`: text on a terminal.
+        secrets: values that must not appear in any line.
+        stream: where lines go.
+    """
+    target = stream or sys.stderr
+    as_json = format_ == "json" or (format_ == "auto" and not target.isatty())
+    handler = _QuietHandler(target)
+    handler.setFormatter(LineFormatter(as_json=as_json, redact=Redactor(secrets)))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("httpx", "httpcore", "websockets", "asyncio", "uvicorn", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -1,0 +1,1 @@
+"""Pure translators between the wire and the canonical request and events."""

@@ -1,0 +1,1 @@
+"""The caller's side of the protocols: requests to bytes, answers' bytes to canonical events."""

@@ -1,0 +1,53 @@
+"""One question and its answer, shown while it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Final
+
+from lingma_cli.client import Answer
+from lingma_cli.core.collect import Collector
+from lingma_cli.core.events import BlockClosed, ChatEvent
+from lingma_cli.protocols.client.openai_chat import Turn
+from lingma_cli.repl.view import AnswerView
+
+_ON_USAGE: Final = "usage_estimated"
+
+Chat = Callable[[Sequence[Turn]], AbstractContextManager[Answer]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """What came of one question; after an interruption, what had come by then."""
+
+    collected: Collector = field(default_factory=Collector)
+    notes: tuple[str, ...] = ()
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return the notes that matter to a reader, who sees no token counts."""
+        return tuple(note for note in self.notes if note != _ON_USAGE)
+
+
+def ask(chat: Chat, turns: Sequence[Turn], reply: Reply, view: AnswerView | None = None) -> None:
+    """Ask, show the events in `view` and fold them into `reply` as they come.
+
+    Raises:
+        LingmaError: the answer did not begin or did not end well; what came of it is in `reply`.
+    """
+    with chat(turns) as answer:
+        reply.notes = answer.notes
+        try:
+            for event in answer.events:
+                _take(event, reply, view)
+        finally:
+            _take(BlockClosed(), reply, view)
+            if view is not None:
+                view.end()
+
+
+def _take(event: ChatEvent, reply: Reply, view: AnswerView | None) -> None:
+    reply.collected.feed((event,))
+    if view is not None:
+        view.feed(event)

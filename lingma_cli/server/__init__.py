@@ -1,0 +1,1 @@
+"""The HTTP shell: guarded protocol, doors, routes and the response that owns its exchange."""

@@ -1,0 +1,1 @@
+"""Rewrites of requests and events, written once for all protocols and modes. Pure."""

@@ -1,0 +1,100 @@
+"""Token counts where the engine gives none: an estimate, and marked as one.
+
+One token for about four narrow characters; four Chinese characters make three. No vocabulary is
+downloaded or shipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lingma_cli.core.chat import Message, ReasoningPart, TextPart, ToolOutputPart, ToolUsePart
+from lingma_cli.core.events import (
+    BlockDelta,
+    BlockKind,
+    ChatEvent,
+    Failed,
+    Finished,
+    Usage,
+    UsageReported,
+)
+
+
+class TokenEstimate:
+    """Adds up texts; `tokens` is 0 for no text and at least 1 otherwise."""
+
+    __slots__ = ("_narrow", "_wide")
+
+    def __init__(self) -> None:
+        self._narrow = 0
+        self._wide = 0.0
+
+    def add(self, text: str) -> None:
+        """Count `text` in."""
+        characters = len(text)
+        # UTF-8 spends two bytes more on a Chinese character than on a narrow one.
+        wide = 0.0 if text.isascii() else (len(text.encode("utf-8", "replace")) - characters) / 2
+        self._wide += wide
+        self._narrow += characters - int(wide)
+
+    @property
+    def tokens(self) -> int:
+        """The estimate so far."""
+        if not self._narrow and not self._wide:
+            return 0
+        return max(1, round(self._narrow / 4 + self._wide * 0.75))
+
+
+def estimate_input(messages: Iterable[Message]) -> int:
+    """Return the estimated tokens of all turns."""
+    total = TokenEstimate()
+    for message in messages:
+        for part in message.parts:
+            match part:
+                case TextPart(text=text) | ReasoningPart(text=text) | ToolOutputPart(text=text):
+                    total.add(text)
+                case ToolUsePart(name=name, arguments=arguments):
+                    total.add(name)
+                    total.add(arguments)
+                case _:
+                    pass
+    return total.tokens
+
+
+class UsageCounter:
+    """Reports an estimate before the end of a stream that brought no counts of its own.
+
+    Args:
+        input_tokens: the estimate for the request.
+    """
+
+    def __init__(self, input_tokens: int) -> None:
+        self._input = input_tokens
+        self._output = TokenEstimate()
+        self._reasoning = TokenEstimate()
+        self._reported = False
+
+    def feed(self, events: Iterable[ChatEvent]) -> list[ChatEvent]:
+        """Return `events`, with a `UsageReported` before the end if there was none."""
+        out: list[ChatEvent] = []
+        for event in events:
+            match event:
+                case BlockDelta(kind=kind, text=text):
+                    (self._reasoning if kind is BlockKind.REASONING else self._output).add(text)
+                case UsageReported():
+                    self._reported = True
+                case Finished() | Failed() if not self._reported:
+                    out.append(UsageReported(usage=self._estimate()))
+                case _:
+                    pass
+            out.append(event)
+        return out
+
+    def _estimate(self) -> Usage:
+        reasoning = self._reasoning.tokens
+        return Usage(
+            input_tokens=self._input,
+            output_tokens=self._output.tokens + reasoning,
+            reasoning_tokens=reasoning,
+            estimated=True,
+        )

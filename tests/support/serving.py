@@ -1,0 +1,138 @@
+"""The installed program as a child process: `lingma serve`, found, asked and ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+WAIT_SECONDS = 20.0
+
+
+def program_environment(home: Path, **more: str) -> dict[str, str]:
+    """Return a clean environment in which `home` is the program's home."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return kept | {"LINGMA_HOME": str(home), "PYTHONUNBUFFERED": "1"} | more
+
+
+@dataclass
+class Serving:
+    """A running `lingma serve`."""
+
+    process: subprocess.Popen[bytes]
+    home: Path
+    url: str = ""
+    seen_children: set[int] = field(default_factory=set)
+
+    @property
+    def journal(self) -> Path:
+        """The demo's journal of what reached it."""
+        return self.home / "data" / "demo" / "logs" / "demo.jsonl"
+
+    @property
+    def log(self) -> str:
+        """All it has printed to stderr so far."""
+        return (self.home / "stderr").read_text(errors="replace")
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        """GET `path`."""
+        return httpx.get(self.url + path, trust_env=False, timeout=WAIT_SECONDS, **options)  # type: ignore[arg-type]
+
+    def post(self, body: object, path: str = "/v1/chat/completions") -> httpx.Response:
+        """POST `body` as JSON."""
+        return httpx.post(self.url + path, json=body, trust_env=False, timeout=WAIT_SECONDS)
+
+    def ask(self, text: str, *, stream: bool = False) -> httpx.Response:
+        """Ask one question."""
+        message = {"role": "user", "content": text}
+        return self.post({"model": "org_auto", "messages": [message], "stream": stream})
+
+    def stats(self) -> dict[str, object]:
+        """Return `/internal/stats`."""
+        answer: dict[str, object] = self.get("/internal/stats").json()
+        return answer
+
+    def in_flight(self) -> int:
+        """Return how many requests are inside, and how many leases are out, added up."""
+        stats = self.get("/internal/stats").json()
+        leases = sum(slot["in_flight"] for slot in stats["pool"])
+        return int(stats["concurrency"]["in_flight"] + leases)
+
+    def children(self) -> list[psutil.Process]:
+        """Return the process family below the server."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def journal_entries(self) -> list[dict[str, object]]:
+        """Return what the demo wrote down so far."""
+        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(WAIT_SECONDS)
+
+
+def wait_until(condition: object, *, within: float = WAIT_SECONDS, what: str = "") -> None:
+    """Poll `condition` until it holds, at most `within` seconds."""
+    assert callable(condition)
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {within} s in vain: {what}"
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def serving(
+    home: Path, *arguments: str, environ: Mapping[str, str] | None = None, ready: bool = True
+) -> Iterator[Serving]:
+    """Run `lingma serve --port 0 …` in `home` for this context; nothing of it is left after."""
+    home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "lingma_cli", "serve", "--port", "0", *arguments]
+    with (home / "stderr").open("wb") as errors, (home / "stdout").open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            env=program_environment(home, **(environ or {})),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
+        )
+    server = Serving(process, home)
+    try:
+        wait_until(
+            lambda: (home / "run" / "server.json").exists() or process.poll() is not None,
+            what="server.json",
+        )
+        assert process.poll() is None, server.log
+        server.url = json.loads((home / "run" / "server.json").read_text())["url"]
+        if ready:
+            wait_until(
+                lambda: server.get("/healthz").json()["pool_ready"] > 0, what="a ready engine"
+            )
+        yield server
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if _lives(process) else []
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(WAIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for child in family:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+
+
+def _lives(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None and psutil.pid_exists(process.pid)
