@@ -27,6 +27,7 @@ from lingma_cli.secret import Secret
 
 _MIN_LENGTH: Final = 16
 _MIN_DIFFERENT: Final = 6
+_MAX_FILE: Final = 64 * 1024
 _PLACEHOLDER: Final = re.compile(
     r"change.?(me|this|it)|replace.?(me|this|it)|your.{0,12}(key|token|secret)|placeholder|<.*>",
     re.IGNORECASE,
@@ -242,13 +243,15 @@ def _read_private(path: Path) -> bytes | None:
     except OSError as error:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise _unusable(path, f"{reason}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _unusable(path, "it is no regular file")
         if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & 0o077):
             raise _unusable(path, "it belongs to somebody else or others may open it")
-        return file.read()
+        return os.read(descriptor, _MAX_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def _parse(path: Path, content: bytes) -> _KeysFile:

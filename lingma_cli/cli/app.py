@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, cast
@@ -96,7 +95,7 @@ def run(arguments: Sequence[str]) -> int:
     output.prepare_streams()
     try:
         code = _invoke(list(arguments) or ["--help"])
-        sys.stdout.flush()
+        print(end="", flush=True)
     except LingmaError as error:
         return _fail(error)
     except _UsageError as error:

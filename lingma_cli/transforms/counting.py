@@ -26,7 +26,7 @@ class TokenEstimate:
     __slots__ = ("_narrow", "_wide")
 
     def __init__(self) -> None:
-        self._narrow = 0
+        self._narrow = 0.0
         self._wide = 0.0
 
     def add(self, text: str) -> None:
@@ -35,7 +35,7 @@ class TokenEstimate:
         # UTF-8 spends two bytes more on a Chinese character than on a narrow one.
         wide = 0.0 if text.isascii() else (len(text.encode("utf-8", "replace")) - characters) / 2
         self._wide += wide
-        self._narrow += characters - int(wide)
+        self._narrow += characters - wide
 
     @property
     def tokens(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,4 +14,12 @@ from tests.support.serving import Serving, serving
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """`lingma serve --demo`, up for the whole run."""
     with serving(tmp_path_factory.mktemp("demo"), "--demo") as server:
+        yield server
+
+
+@pytest.fixture
+def demo_with_short_patience(tmp_path: Path) -> Iterator[Serving]:
+    """A server that gives Lingma half a second for everything."""
+    patience = ("--first-event-timeout", "0.5", "--idle-timeout", "0.5")
+    with serving(tmp_path, "--demo", *patience) as server:
         yield server

@@ -84,14 +84,14 @@ class Terminal:
         """Press `keys`; `\\x03` is Ctrl-C, `\\x04` Ctrl-D, `\\r` Enter."""
         os.write(self._master, keys.encode())
 
-    def expect(self, text: str, timeout: float = 20) -> None:
+    def expect(self, text: str, timeout: float = 10) -> None:
         """Wait until the screen shows `text`."""
         end = time.monotonic() + timeout
         while text not in self.text():
             if not self._read(end - time.monotonic()):
                 raise AssertionError(f"{text!r} did not appear in:\n{self.text()}")
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 10) -> int:
         """Return the exit code after reading all that was still written."""
         end = time.monotonic() + timeout
         while self._read(end - time.monotonic()):

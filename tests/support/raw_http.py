@@ -183,15 +183,16 @@ class RawClient:
             self._socket.settimeout(WAIT_SECONDS)
         return False
 
-    def receive(self) -> Answer:
-        """Return the next answer; its length must be declared."""
+    def receive(self, *, has_body: bool = True) -> Answer:
+        """Return the next answer; the length of its body must be declared."""
         while b"\r\n\r\n" not in self._buffer:
             self._read_more()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         start, *lines = head.decode().split("\r\n")
         headers = [(line.partition(": ")[0], line.partition(": ")[2]) for line in lines]
         answer = Answer(int(start.split()[1]), headers, b"")
-        length = int(answer.header("content-length")[0]) if answer.header("content-length") else 0
+        declared = answer.header("content-length") if has_body else []
+        length = int(declared[0]) if declared else 0
         while len(self._buffer) < length:
             self._read_more()
         body, self._buffer = self._buffer[:length], self._buffer[length:]
@@ -206,7 +207,7 @@ class RawClient:
     def ask(self, request: bytes) -> Answer:
         """Send `request` and return the answer."""
         self.send(request)
-        return self.receive()
+        return self.receive(has_body=not request.startswith(b"HEAD "))
 
     def _read_more(self) -> None:
         piece = self._socket.recv(65536)

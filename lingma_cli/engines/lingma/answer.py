@@ -39,7 +39,7 @@ class Answer:
         self._model = model
         self._replaceable = replaceable
         self._reader = MarkerReader()
-        self._sent: dict[BlockKind, list[str]] = {BlockKind.TEXT: [], BlockKind.REASONING: []}
+        self._sent: dict[BlockKind, list[str]] = {BlockKind.REASONING: [], BlockKind.TEXT: []}
         self._held: list[ChatEvent] = []
         self._started = False
         self.ended = False
@@ -146,4 +146,4 @@ class Answer:
 
 
 def _complaint(push: ChatPush) -> str:
-    return push.message or (bytes(push.error).decode() if push.error is not None else "")
+    return push.message or bytes(push.error).decode().removeprefix("null")

@@ -22,6 +22,10 @@ from lingma_cli.errors import ErrorKind, LingmaError
 # The connection is shared, so a slow reader cannot make the binary pause: what piles up for one
 # stream is bounded, and a stream over the bound is given up.
 _MAX_PILE: Final = 4 * 1024 * 1024
+# How long a silent process may take to show that it lives: when an answer is overdue, and after
+# it was told to stop one.
+_OVERDUE_SECONDS: Final = 3.0
+_STOPPED_SECONDS: Final = 5.0
 _TOOL_REFUSED: Final = Note(code="tool_refused", text="Lingma wanted to run a tool and was refused")
 
 
@@ -149,6 +153,7 @@ class LingmaAsk:
     def _stop(self) -> None:
         ids = {"requestId": self.request_id, "sessionId": self.session_id}
         self._link.send("chat/stop", ids, lambda _: self._delete_session())
+        self._link.want_sign_of_life(_STOPPED_SECONDS)
 
     def _delete_session(self) -> None:
         # Each ask opens a session; without this they would fill the user's history.
@@ -176,14 +181,20 @@ class LingmaAsk:
             self.fail(failure(status, said.errorMessage or str(code)))
 
     def _check_silence(self) -> None:
-        # Lazily re-armed: a push only moves the deadline.
-        now = self._loop.time()
+        """At the deadline, tell a slow process from a dead one before giving up."""
         if self._answer.ended:
             return
-        if now < self._deadline:
+        if self._loop.time() < self._deadline:
+            # Lazily re-armed: a push only moves the deadline.
             self._timer = self._loop.call_at(self._deadline, self._check_silence)
-            return
-        self.abort(LingmaError(ErrorKind.ENGINE_TIMEOUT, "Lingma fell silent and was stopped"))
+        else:
+            self._link.want_sign_of_life(_OVERDUE_SECONDS, self._give_up_if_silent)
+
+    def _give_up_if_silent(self) -> None:
+        if self._loop.time() < self._deadline:
+            self._check_silence()
+        else:
+            self.abort(LingmaError(ErrorKind.ENGINE_TIMEOUT, "Lingma fell silent and was stopped"))
 
     def _add(self, events: list[ChatEvent]) -> None:
         if not events:

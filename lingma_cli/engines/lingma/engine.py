@@ -127,10 +127,12 @@ class LingmaEngine:
                     ends: list[asyncio.Future[Any]] = [process.exited, link.closed]
                     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                     on_change(link.lost())
+                if link.unresponsive:
+                    raise link.lost()
                 _log.warning("connection to %s ended: %s", self.name, link.reason)
             except LingmaError as error:
                 tries -= 1
-                if tries <= 0:
+                if tries <= 0 or error.kind is ErrorKind.ENGINE_TIMEOUT:
                     # Whoever waits hears of it before the process has been cleared away.
                     on_change(error)
                     raise

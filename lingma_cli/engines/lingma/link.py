@@ -25,9 +25,9 @@ from lingma_cli.engines.lingma.pushes import reply_to
 from lingma_cli.errors import ErrorKind, LingmaError
 
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-# Seconds of silence until the other side is probed, and until it counts as dead.
-PROBE_AFTER: Final = 20.0
-ANSWER_WITHIN: Final = 20.0
+# Seconds of silence until the other side is asked for a sign of life, and what it gets for it.
+_SILENCE_SECONDS: Final = 20.0
+_PATIENCE_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 1.0
 
 OnCall = Callable[[jsonrpc.Call], None]
@@ -48,6 +48,15 @@ class _Waiting:
 
     future: asyncio.Future[bytes] | None = None
     on_reply: OnReply | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Doubt:
+    """A wait for a sign of life."""
+
+    drop: asyncio.TimerHandle
+    on_sign: Callable[[], None] | None
+    spoken: bool
 
 
 class Link(asyncio.Protocol):
@@ -76,9 +85,11 @@ class Link(asyncio.Protocol):
         self._next_id = 0
         self._last_heard = loop.time()
         self._probe: asyncio.TimerHandle | None = None
+        self._doubts: list[_Doubt] = []
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self._dropped = False
+        self.unresponsive = False
         self.reason = "the connection was closed"
 
     @property
@@ -135,6 +146,24 @@ class Link(asyncio.Protocol):
         finally:
             self.forget(id_)
 
+    def want_sign_of_life(
+        self, within: float, on_sign: Callable[[], None] | None = None, *, spoken: bool = True
+    ) -> None:
+        """Ask whether anybody is there, and drop the connection as `unresponsive` if not.
+
+        Args:
+            within: seconds to wait for a sign.
+            on_sign: told as soon as one has come.
+            spoken: only a JSON-RPC message counts; else any byte does, such as a WebSocket pong.
+        """
+        if not self.is_open:
+            return
+        drop = self._loop.call_later(within, self._drop_unresponsive, within)
+        self._doubts.append(_Doubt(drop=drop, on_sign=on_sign, spoken=spoken))
+        # Not every build may answer both.
+        self._ws.send_ping(b"")
+        self.send("ping", {})
+
     async def close(self) -> None:
         """Close the connection and return when it is gone; what waits fails."""
         if self._transport is None:
@@ -162,6 +191,8 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Handle everything that arrived, then write every reply at once."""
         self._last_heard = self._loop.time()
+        if self._doubts:
+            self._dispel_doubts(spoken=False)
         self._ws.receive_data(data)
         replies: list[bytes] = []
         for event in self._ws.events_received():
@@ -186,6 +217,8 @@ class Link(asyncio.Protocol):
             self.reason = f"the connection broke: {exc}"
         if self._probe is not None:
             self._probe.cancel()
+        for doubt in self._doubts:
+            doubt.drop.cancel()
         if not self.opened.done():
             self.opened.set_exception(ConnectionError(self.reason))
         if not self.closed.done():
@@ -197,9 +230,8 @@ class Link(asyncio.Protocol):
 
     def lost(self) -> LingmaError:
         """Return the error of everything that was under way on this connection."""
-        return LingmaError(
-            ErrorKind.ENGINE_FAILED, f"the connection to Lingma was lost: {self.reason}"
-        )
+        kind = ErrorKind.ENGINE_TIMEOUT if self.unresponsive else ErrorKind.ENGINE_FAILED
+        return LingmaError(kind, f"the connection to Lingma was lost: {self.reason}")
 
     # inside
 
@@ -229,6 +261,8 @@ class Link(asyncio.Protocol):
             self._drop(str(error))
 
     def _dispatch(self, message: jsonrpc.Incoming, replies: list[bytes]) -> None:
+        if self._doubts:
+            self._dispel_doubts(spoken=True)
         match message:
             case jsonrpc.Call(method=method, params=params, id=id_):
                 if id_ is not None:
@@ -290,17 +324,25 @@ class Link(asyncio.Protocol):
             self.reason = reason
             self._transport.abort()
 
+    def _dispel_doubts(self, *, spoken: bool) -> None:
+        dispelled = [doubt for doubt in self._doubts if spoken or not doubt.spoken]
+        self._doubts = [doubt for doubt in self._doubts if doubt not in dispelled]
+        for doubt in dispelled:
+            doubt.drop.cancel()
+            if doubt.on_sign is not None:
+                self._loop.call_soon(doubt.on_sign)
+
+    def _drop_unresponsive(self, within: float) -> None:
+        self.unresponsive = True
+        self._drop(f"Lingma gave no sign of life in {within:g} s")
+
     def _schedule_probe(self) -> None:
-        self._probe = self._loop.call_later(PROBE_AFTER, self._probe_if_silent)
+        # Lazily re-armed: nothing is rescheduled while messages flow.
+        due = self._last_heard + _SILENCE_SECONDS
+        self._probe = self._loop.call_at(due, self._probe_if_silent)
 
     def _probe_if_silent(self) -> None:
-        # A lazily re-armed timer: nothing is rescheduled while messages flow.
-        silence = self._loop.time() - self._last_heard
-        if silence >= PROBE_AFTER + ANSWER_WITHIN:
-            self._drop(f"nothing was heard for {silence:.0f} s")
+        if self._loop.time() - self._last_heard < _SILENCE_SECONDS:
+            self._schedule_probe()
             return
-        if silence >= PROBE_AFTER and self.is_open:
-            # Either answer counts as a sign of life: not every build answers both.
-            self._ws.send_ping(b"")
-            self.send("ping", {})
-        self._schedule_probe()
+        self.want_sign_of_life(_PATIENCE_SECONDS, self._schedule_probe, spoken=False)

@@ -19,7 +19,7 @@ from lingma_cli.core.events import BlockKind
 
 Piece = tuple[BlockKind, str]
 
-_OPENING: Final = re.compile(r"(?m)(?<!`)<think>|^(?P<ticks>`{3,})(?P<word>[^`\n]*)\n")
+_OPENING: Final = re.compile(r"(?m)(?<!`)<think>|^(?P<ticks>`{3,})(?P<word>[^`\n]{0,512})\n")
 # The end of the buffer may be the beginning of an opening; longer info strings are no markers.
 _OPENING_BEGUN: Final = re.compile(
     r"(?m)(?:(?<!`)<(?:t(?:h(?:i(?:n(?:k)?)?)?)?)?|^`{1,2}|^`{3,}[^`\n]{0,512})\Z"
@@ -103,7 +103,11 @@ class MarkerReader:
         elif word.startswith("toolCall::"):
             self._enter(_fenced(None, ticks), found[0])
         else:
-            language = word.partition("|CODE_EDIT_BLOCK|")[0] if "|" in word else found["word"]
+            language = (
+                word.partition("|CODE_EDIT_BLOCK|")[0]
+                if "|CODE_EDIT_BLOCK|" in word
+                else found["word"]
+            )
             self._out.append((BlockKind.TEXT, f"{ticks}{language}\n"))
             self._enter(_fenced(BlockKind.TEXT, ticks), found[0])
         return True

@@ -27,7 +27,7 @@ class ChatPush(msgspec.Struct):
     reason: str | None = None
     fullAnswer: str | None = None  # noqa: N815
     message: str | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
     @property
     def piece(self) -> str:
