@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
@@ -95,50 +96,56 @@ def run_server(
         listener = bind(settings.host, settings.port)
         url = _url(settings.host, listener.getsockname()[1])
         announce(paths, ServerFile(url=url, pid=os.getpid(), started=time.time()))
-        listening = Listening(
-            url=url,
-            demo=settings.demo,
-            key_required=keys.required,
-            new_key=generated.api_key if generated is not None and generated.is_new else None,
+        on_listening(
+            Listening(
+                url=url,
+                demo=settings.demo,
+                key_required=keys.required,
+                new_key=generated.api_key if generated is not None and generated.is_new else None,
+            )
         )
-
-        async def serve() -> None:
-            engine = LingmaEngine(
-                "demo-0" if settings.demo else "inst-0", engine_options, random_hex
-            )
-            registry = Registry([engine])
-            gateway = _gateway(settings, registry)
-            app = build_app(
-                gateway,
-                keys=keys,
-                allowed_hosts=settings.allowed_hosts,
-                body_limit=settings.body_limit,
-                new_id=random_hex,
-                clock=time.monotonic,
-            )
-            protocol = guarded_protocol(
-                head_timeout=settings.head_timeout, max_connections=_MAX_CONNECTIONS
-            )
-            on_listening(listening)
-            supervisor = Supervisor(registry, on_trouble=on_trouble)
-            async with asyncio.TaskGroup() as group:
-                engines = group.create_task(supervisor.run())
-                greeting = group.create_task(_announce_models(gateway, on_models))
-                await serve_until_signal(
-                    make_server(app, protocol),
-                    listener,
-                    gateway,
-                    drain_timeout=settings.drain_timeout,
-                    on_second_signal=lambda number: _leave_now(paths, number),
-                )
-                greeting.cancel()
-                engines.cancel()
-
+        name = "demo-0" if settings.demo else "inst-0"
+        registry = Registry([LingmaEngine(name, engine_options, random_hex)])
+        supervisor = Supervisor(registry, on_trouble=on_trouble)
         # What was imported and built so far lives as long as the process.
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve())
+            runner.run(_serve(settings, paths, listener, keys, supervisor, on_models))
     return 0
+
+
+async def _serve(
+    settings: Settings,
+    paths: Paths,
+    listener: socket.socket,
+    keys: KeyRing,
+    supervisor: Supervisor,
+    on_models: Callable[[Sequence[Model]], None],
+) -> None:
+    gateway = _gateway(settings, supervisor.registry)
+    app = build_app(
+        gateway,
+        keys=keys,
+        allowed_hosts=settings.allowed_hosts,
+        body_limit=settings.body_limit,
+        new_id=random_hex,
+        clock=time.monotonic,
+    )
+    protocol = guarded_protocol(
+        head_timeout=settings.head_timeout, max_connections=_MAX_CONNECTIONS
+    )
+    async with asyncio.TaskGroup() as group:
+        engines = group.create_task(supervisor.run())
+        greeting = group.create_task(_announce_models(gateway, on_models))
+        await serve_until_signal(
+            make_server(app, protocol),
+            listener,
+            gateway,
+            drain_timeout=settings.drain_timeout,
+            on_second_signal=lambda number: _leave_now(paths, number),
+        )
+        greeting.cancel()
+        engines.cancel()
 
 
 def _engine_options(
@@ -220,9 +227,7 @@ def _gateway(settings: Settings, registry: Registry) -> Gateway:
     return Gateway(registry, Admission(limits), options, clock=time.monotonic, on_record=log_record)
 
 
-async def _announce_models(
-    gateway: Gateway, on_models: Callable[[Sequence[Model]], None]
-) -> None:
+async def _announce_models(gateway: Gateway, on_models: Callable[[Sequence[Model]], None]) -> None:
     # Trouble at the start has been told already, by the supervisor.
     with suppress(LingmaError):
         on_models(await gateway.models())

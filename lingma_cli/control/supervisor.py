@@ -37,14 +37,14 @@ class Supervisor:
         on_trouble: Callable[[LingmaError], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._on_trouble = on_trouble
         self._jitter = jitter
 
     async def run(self) -> None:
         """Run all engines until cancelled; every engine is stopped on return."""
         async with asyncio.TaskGroup() as group:
-            for slot in self._registry.slots:
+            for slot in self.registry.slots:
                 group.create_task(self._keep(slot))
 
     async def _keep(self, slot: Slot) -> None:
@@ -52,7 +52,7 @@ class Supervisor:
         try:
             while True:
                 generation, answered = slot.generation, slot.answered
-                self._registry.move(slot, EngineState.STARTING)
+                self.registry.move(slot, EngineState.STARTING)
                 try:
                     await slot.engine.run(partial(self._on_change, slot, generation))
                 except LingmaError as error:
@@ -63,17 +63,17 @@ class Supervisor:
                 if failures:
                     await asyncio.sleep(self._pause(failures))
         finally:
-            self._registry.move(slot, EngineState.STOPPED)
+            self.registry.move(slot, EngineState.STOPPED)
 
     def _on_change(self, slot: Slot, generation: int, error: LingmaError | None) -> None:
         if error is None:
-            self._registry.move(slot, EngineState.READY)
+            self.registry.move(slot, EngineState.READY)
         elif slot.generation > generation:
             # It worked and will be back in a moment: requests wait for it.
-            self._registry.move(slot, EngineState.STARTING, error)
+            self.registry.move(slot, EngineState.STARTING, error)
         else:
             # It could not even start: requests fail at once, with the reason.
-            self._registry.move(slot, EngineState.ERROR, error)
+            self.registry.move(slot, EngineState.ERROR, error)
 
     def _pause(self, failures: int) -> float:
         longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (failures - 1))
