@@ -24,11 +24,19 @@ _MIN_SECRET: Final = 6
 # login pages, and the token fields of the Lingma protocol.
 _LOOKS_SECRET: Final = re.compile(
     r"(?P<keep>(?:bearer|basic)\s+|"
-    r"[\"']?(?:access_?key|secret_?key|api_?key|personal_?token|security_?oauth_?token|"
+    r"[\"']?(?:access[_-]?key|secret[_-]?key|api[_-]?key|personal[_-]?token|security_?oauth_?token|"
     r"refresh_?token|token_?string|machine_?token|token|password|cookie|authorization|auth)[\"']?"
-    r"\s*[=:]\s*[\"']?)(?P<secret>[^\s\"',;&}]{6,})"
+    r"\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)(?P<secret>[^\s\"',;&}]{6,})"
     r"|lgm-[A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
     re.IGNORECASE,
+)
+
+
+# A cheap look before the pattern above: whatever it can match contains one of these. The plain
+# words would hit every record line, which counts tokens and names a key's label.
+_HINTS: Final = (
+    *("bearer", "basic", "password", "cookie", "auth", "lgm-", "eyj"),
+    *(word + end for word in ("key", "token", "string") for end in "\"'=: "),
 )
 
 
@@ -51,6 +59,9 @@ class Redactor:
         """Return `text` without its secrets."""
         if self._known is not None:
             text = self._known.sub(DOTS, text)
+        lowered = text.lower()
+        if not any(hint in lowered for hint in _HINTS):
+            return text
         return _LOOKS_SECRET.sub(lambda found: (found["keep"] or "") + DOTS, text)
 
 

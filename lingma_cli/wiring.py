@@ -95,22 +95,24 @@ def run_server(
         set_up_logs(level=settings.log_level, format_=settings.log_format, secrets=keys.secrets())
         listener = bind(settings.host, settings.port)
         url = _url(settings.host, listener.getsockname()[1])
-        announce(paths, ServerFile(url=url, pid=os.getpid(), started=time.time()))
-        on_listening(
-            Listening(
-                url=url,
-                demo=settings.demo,
-                key_required=keys.required,
-                new_key=generated.api_key if generated is not None and generated.is_new else None,
-            )
+        listening = Listening(
+            url=url,
+            demo=settings.demo,
+            key_required=keys.required,
+            new_key=generated.api_key if generated is not None and generated.is_new else None,
         )
+
+        def tell() -> None:
+            announce(paths, ServerFile(url=url, pid=os.getpid(), started=time.time()))
+            on_listening(listening)
+
         name = "demo-0" if settings.demo else "inst-0"
         registry = Registry([LingmaEngine(name, engine_options, random_hex)])
         supervisor = Supervisor(registry, on_trouble=on_trouble)
         # What was imported and built so far lives as long as the process.
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings, paths, listener, keys, supervisor, on_models))
+            runner.run(_serve(settings, paths, listener, keys, supervisor, tell, on_models))
     return 0
 
 
@@ -120,6 +122,7 @@ async def _serve(
     listener: socket.socket,
     keys: KeyRing,
     supervisor: Supervisor,
+    on_listening: Callable[[], None],
     on_models: Callable[[Sequence[Model]], None],
 ) -> None:
     gateway = _gateway(settings, supervisor.registry)
@@ -142,6 +145,7 @@ async def _serve(
             listener,
             gateway,
             drain_timeout=settings.drain_timeout,
+            on_listening=on_listening,
             on_second_signal=lambda number: _leave_now(paths, number),
         )
         greeting.cancel()

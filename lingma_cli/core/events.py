@@ -6,12 +6,17 @@ Grammar of a sealed stream (see `grammar`):
 
 with one block open at a time. Engines may be looser: they may leave out brackets, the
 beginning and the end; `blocks` and `grammar` add what is missing, once, for everybody.
+
+One of them is made for each piece of each answer, so they are msgspec structs outside the garbage
+collector's view: that made a measured fifth of a chunk's cost.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from lingma_cli.errors import LingmaError
 
@@ -42,15 +47,13 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The engine took the request; `model` is the name it serves it under."""
 
     model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockOpened:
+class BlockOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A block begins; a tool call brings its id and name, other kinds leave them empty."""
 
     kind: BlockKind
@@ -58,35 +61,30 @@ class BlockOpened:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockDelta:
+class BlockDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of the open block: text, reasoning text, or JSON text of a call's arguments."""
 
     kind: BlockKind
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockClosed:
+class BlockClosed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The open block is complete."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageReported:
+class UsageReported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Token counts; a later report replaces an earlier one."""
 
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The stream ended well."""
 
     reason: FinishReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The stream ended badly; what was sent before stays."""
 
     error: LingmaError

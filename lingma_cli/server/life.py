@@ -107,6 +107,7 @@ async def serve_until_signal(
     gateway: Gateway,
     *,
     drain_timeout: float,
+    on_listening: Callable[[], None],
     on_second_signal: Callable[[int], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM, then drain.
@@ -116,6 +117,7 @@ async def serve_until_signal(
         listener: from `bind`; closed on return.
         gateway: drained before the server closes.
         drain_timeout: seconds that running answers get.
+        on_listening: told once signals are heard; who learns of the server then can stop it.
         on_second_signal: told the signal number when somebody cannot wait; must not return.
     """
     stop = asyncio.Event()
@@ -126,6 +128,7 @@ async def serve_until_signal(
         stop.set()
 
     with _signals(on_signal):
+        on_listening()
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(server.serve(sockets=[listener]))
             await stop.wait()

@@ -31,7 +31,7 @@ _TOOL_REFUSED: Final = Note(code="tool_refused", text="Lingma wanted to run a to
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskTimeouts:
-    """Seconds until the first sign of an answer, and of silence between two signs."""
+    """Seconds until the first piece of an answer, and of silence after it."""
 
     first_event: float
     idle: float
@@ -80,6 +80,7 @@ class LingmaAsk:
         self._timeouts = timeouts
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
+        self._begun = False
         self._pile: list[ChatEvent] = []
         self._pile_size = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -114,12 +115,16 @@ class LingmaAsk:
         """Put the question; its answer comes in pushes, whatever the call itself returns."""
         self._rpc_id = self._link.send("chat/ask", self._params, self._hear_reply)
         self._params = {}
-        self._deadline = self._loop.time() + self._timeouts.first_event
-        self._timer = self._loop.call_at(self._deadline, self._check_silence)
+        self._set_deadline(self._timeouts.first_event)
 
     def hear(self, method: str, push: ChatPush) -> None:
         """Take one push that carries this ask's request id."""
-        self._deadline = self._loop.time() + self._timeouts.idle
+        # Steps before the first piece are no answer yet: only the answer itself earns more time.
+        if self._begun:
+            self._deadline = self._loop.time() + self._timeouts.idle
+        elif method in ("chat/answer", "chat/think"):
+            self._begun = True
+            self._set_deadline(self._timeouts.idle)
         if push.sessionId:
             self.session_id = push.sessionId
         self._add(self._answer.read(method, push))
@@ -179,6 +184,12 @@ class LingmaAsk:
             code = said.errorCode or said.status or ""
             status = int(code) if str(code).isdecimal() else None
             self.fail(failure(status, said.errorMessage or str(code)))
+
+    def _set_deadline(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._deadline = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._deadline, self._check_silence)
 
     def _check_silence(self) -> None:
         """At the deadline, tell a slow process from a dead one before giving up."""

@@ -13,6 +13,7 @@ from typing import Final
 _MAX_HEAD: Final = 8 * 1024
 _LENGTH: Final = re.compile(rb"(?im)^content-length[ \t]*:[ \t]*(\d{1,12})[ \t]*\r?$")
 _HEAD: Final = re.compile(rb"(?:[!-9;-~]+:[^\r\n]*(?:\r?\n|\r?$))+")
+_WHOLE: Final = re.compile(rb"Content-Length: (\d{1,12})\r\n\r\n")
 # quirk: some writers end the head with two bare line feeds.
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 
@@ -44,6 +45,10 @@ class FrameDecoder:
         Raises:
             FramingError: a head is malformed or too long, or a body too large.
         """
+        whole = None if self._buffer or self._wanted is not None else _WHOLE.match(chunk)
+        if whole is not None and len(chunk) - whole.end() == int(whole[1]) <= self._max_body:
+            # The usual case: one message, one frame.
+            return [chunk[whole.end() :]]
         self._buffer += chunk
         bodies: list[bytes] = []
         start = 0

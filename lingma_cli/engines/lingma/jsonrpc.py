@@ -26,7 +26,7 @@ class Call:
     """A request, or a notification when `id` is `None`; `params` is undecoded JSON."""
 
     method: str
-    params: bytes
+    params: msgspec.Raw
     id: MessageId | None
 
 
@@ -77,7 +77,7 @@ def decode(body: bytes) -> Incoming:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"a message is no JSON-RPC: {error}") from error
     if wire.method is not None:
-        return Call(method=wire.method, params=bytes(wire.params), id=wire.id)
+        return Call(method=wire.method, params=wire.params, id=wire.id)
     if wire.error is not None:
         return ErrorResponse(id=wire.id, code=wire.error.code, message=wire.error.message)
     if wire.id is None:

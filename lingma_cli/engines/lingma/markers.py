@@ -74,6 +74,9 @@ class MarkerReader:
 
     def feed(self, text: str) -> list[Piece]:
         """Return the pieces that `text` makes certain."""
+        if self._is_plain(text):
+            self._before = text[-1]
+            return [(BlockKind.TEXT, text)]
         self._buffer += text
         while self._buffer and (self._read_text() if self._block is None else self._read_block()):
             pass
@@ -84,6 +87,12 @@ class MarkerReader:
         """Return what was held back, at the end of the answer."""
         self._last = True
         return self.feed("")
+
+    def _is_plain(self, text: str) -> bool:
+        """Tell whether `text` is outside all markers and cannot begin one: nearly always."""
+        if self._buffer or self._dropping_newlines or self._block is not None or not text:
+            return False
+        return "<" not in text and "`" not in text
 
     def _read_text(self) -> bool:
         """Read up to the next opening; tell whether there may be more to read."""

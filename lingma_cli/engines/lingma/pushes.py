@@ -67,7 +67,7 @@ def refused_tool(push: ToolPush) -> dict[str, Any]:
     }
 
 
-def reply_to(method: str, params: bytes) -> Any:
+def reply_to(method: str, params: msgspec.Raw) -> Any:
     """Return the result that the binary expects for its request; `null` for most."""
     match method:
         case "workspace/configuration":

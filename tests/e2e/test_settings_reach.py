@@ -1,0 +1,287 @@
+"""Every setting reaches whoever must obey it: set it, look at what it changes.
+
+One check a row of the settings table, and a test that no row is without one.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from lingma_cli.settings import environment_name, table
+from tests.support.serving import Serving, serving, wait_until
+
+LONG_KEY = "configured-secret-0123"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """A value for one setting, what else to start with, and the check."""
+
+    value: str
+    check: Callable[[Serving], None]
+    arguments: tuple[str, ...] = ("--demo",)
+    environ: dict[str, str] = field(default_factory=dict)
+    ready: bool = True
+
+
+def payload(server: Serving) -> dict[str, object]:
+    """Return the parameters with which the simulator was asked."""
+    content = server.ask("[[demo: quote=payload]]").json()["choices"][0]["message"]["content"]
+    quoted: dict[str, object] = json.loads(content)
+    return quoted
+
+
+def error_of(server: Serving, directive: str) -> str:
+    """Return the error code of an answer."""
+    return str(server.ask(f"[[demo: {directive}]]").json()["error"]["code"])
+
+
+def listens_on_ipv6(server: Serving) -> None:
+    """Check `host`."""
+    assert server.url.startswith("http://[::1]:")
+    assert server.get("/healthz").status_code == 200
+
+
+def accepts_the_name(server: Serving) -> None:
+    """Check `allowed_hosts`."""
+    assert server.get("/healthz", headers={"host": "proxy.test"}).status_code == 200
+    assert server.get("/healthz", headers={"host": "other.test"}).status_code == 421
+
+
+def asks_for_no_key(server: Serving) -> None:
+    """Check `no_auth`."""
+    assert server.get("/v1/models").status_code != 401
+
+
+def opens(path: str) -> Callable[[Serving], None]:
+    """Check a key: it opens `path`, which is shut without it."""
+
+    def check(server: Serving) -> None:
+        assert server.get(path).status_code == 401
+        assert server.get(path, headers={"x-api-key": LONG_KEY}).status_code == 200
+
+    return check
+
+
+def refuses_two_kilobytes(server: Serving) -> None:
+    """Check `body_limit`."""
+    assert server.ask("x" * 1000).status_code == 200
+    assert server.ask("x" * 2000).status_code == 413
+
+
+def cuts_a_slow_head(server: Serving) -> None:
+    """Check `head_timeout`."""
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as client:
+        client.sendall(b"GET / HT")
+        started = time.monotonic()
+        assert client.recv(100).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - started < 3
+
+
+def drains_briefly(server: Serving) -> None:
+    """Check `drain_timeout`."""
+    with httpx.stream(
+        "POST",
+        f"{server.url}/v1/chat/completions",
+        json={
+            "messages": [{"role": "user", "content": "[[demo: chunks=900 delay=0.1]]"}],
+            "stream": True,
+        },
+        trust_env=False,
+    ) as answer:
+        lines = answer.iter_lines()
+        assert next(lines)
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < 5
+
+
+def logs_no_record(server: Serving) -> None:
+    """Check `log_level`."""
+    server.ask("hello")
+    assert "openai_chat stop" not in server.log
+
+
+def logs_text(server: Serving) -> None:
+    """Check `log_format`."""
+    server.ask("hello")
+    wait_until(lambda: "openai_chat stop" in server.log, within=2)
+    lines = [line for line in server.log.splitlines() if "openai_chat stop" in line]
+    assert not lines[0].startswith("{")
+
+
+def limit_is_seven(server: Serving) -> None:
+    """Check `gateway_max_in_flight`."""
+    assert server.get("/internal/stats").json()["concurrency"]["limit"] == 7
+
+
+def is_refused_within(seconds: float) -> Callable[[Serving], None]:
+    """Check `queue_size` and `gateway_queue_timeout_sec` while the only place is taken."""
+
+    def check(server: Serving) -> None:
+        with httpx.stream(
+            "POST",
+            f"{server.url}/v1/chat/completions",
+            json={
+                "messages": [{"role": "user", "content": "[[demo: chunks=90 delay=0.1]]"}],
+                "stream": True,
+            },
+            trust_env=False,
+        ):
+            started = time.monotonic()
+            assert server.ask("hello").status_code == 429
+            assert time.monotonic() - started < seconds
+
+    return check
+
+
+def serves_unknown_names_as(key: str) -> Callable[[Serving], None]:
+    """Check `default_model`."""
+
+    def check(server: Serving) -> None:
+        message = {"role": "user", "content": "hi"}
+        answer = server.post({"model": "gpt-4o", "messages": [message]})
+        assert answer.json()["model"] == key
+        assert "model_fallback" in answer.headers["x-lingma-notes"]
+
+    return check
+
+
+def is_asked_with(name: str, value: str) -> Callable[[Serving], None]:
+    """Check the words of an ask."""
+
+    def check(server: Serving) -> None:
+        assert payload(server)[name] == value
+
+    return check
+
+
+def times_out(directive: str) -> Callable[[Serving], None]:
+    """Check a time-out: an answer with `directive` fails with it, and soon."""
+
+    def check(server: Serving) -> None:
+        started = time.monotonic()
+        assert error_of(server, directive) == "engine_timeout"
+        assert time.monotonic() - started < 5
+
+    return check
+
+
+def answers(server: Serving) -> None:
+    """Check that there is somebody to answer."""
+    assert server.ask("hello").status_code == 200
+
+
+def works_in_the_folder(server: Serving) -> None:
+    """Check `work_dir`; the folder is a sibling of the home."""
+    assert (server.home.parent / "elsewhere" / "logs" / "lingma.log").exists()
+
+
+def asks_for_the_port(server: Serving) -> None:
+    """Check `socket_port`."""
+    info = json.loads((server.home / "data" / "demo" / ".info.json").read_text())
+    assert info["websocketPort"] == FREE_PORT
+
+
+def fails_soon(server: Serving) -> None:
+    """Check `startup_timeout` and `rpc_timeout`: the engine is given up long before the default."""
+    started = time.monotonic()
+    assert server.ask("hello").status_code in {401, 503, 504}
+    assert time.monotonic() - started < 5
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+FREE_PORT = _free_port()
+ONE_PLACE = ("--demo", "--max-in-flight", "1")
+AGENT = {"LINGMA_DEFAULT_ASK_MODE": "agent"}
+REACHES: dict[str, Reach] = {
+    "host": Reach(value="::1", check=listens_on_ipv6),
+    "port": Reach(value="0", check=answers),
+    "allowed_hosts": Reach(value="proxy.test", check=accepts_the_name),
+    "no_auth": Reach(
+        value="true", check=asks_for_no_key, arguments=("--bin", "/bin/sleep"), ready=False
+    ),
+    "api_keys": Reach(value=LONG_KEY, check=opens("/v1/models")),
+    "admin_token": Reach(value=LONG_KEY, check=opens("/internal/stats")),
+    "metrics_token": Reach(value=LONG_KEY, check=opens("/metrics")),
+    "body_limit": Reach(value="1500", check=refuses_two_kilobytes),
+    "head_timeout": Reach(value="0.3", check=cuts_a_slow_head),
+    "drain_timeout": Reach(value="0.1", check=drains_briefly),
+    "log_level": Reach(value="WARNING", check=logs_no_record),
+    "log_format": Reach(value="text", check=logs_text),
+    "gateway_max_in_flight": Reach(value="7", check=limit_is_seven),
+    "gateway_queue_timeout_sec": Reach(
+        value="0.2", check=is_refused_within(2), arguments=ONE_PLACE
+    ),
+    "queue_size": Reach(value="0", check=is_refused_within(1), arguments=ONE_PLACE),
+    "default_model": Reach(value="kmodel", check=serves_unknown_names_as("kmodel")),
+    "default_ask_mode": Reach(value="agent", check=is_asked_with("sessionType", "ask")),
+    "first_event_timeout": Reach(value="0.3", check=times_out("first=20")),
+    "idle_timeout": Reach(value="0.3", check=times_out("end=silence")),
+    "demo": Reach(value="true", check=answers, arguments=()),
+    "bin": Reach(value="/bin/false", check=fails_soon, arguments=("--no-auth",), ready=False),
+    "work_dir": Reach(value="ELSEWHERE", check=works_in_the_folder),
+    "socket_port": Reach(value=str(FREE_PORT), check=asks_for_the_port),
+    "startup_timeout": Reach(
+        value="0.3",
+        check=fails_soon,
+        environ={"LINGMA_DEMO_START": "delay=30"},
+        ready=False,
+    ),
+    "rpc_timeout": Reach(
+        value="0.3",
+        check=fails_soon,
+        environ={"LINGMA_DEMO_LOGIN": "status=3 polls=1000000"},
+        ready=False,
+    ),
+    "agent_session_type": Reach(
+        value="assistant", check=is_asked_with("sessionType", "assistant"), environ=AGENT
+    ),
+    "agent_chat_task": Reach(
+        value="FREE_INPUT", check=is_asked_with("chatTask", "FREE_INPUT"), environ=AGENT
+    ),
+    "agent_mode": Reach(value="normal", check=is_asked_with("mode", "normal"), environ=AGENT),
+}
+
+
+def test_every_setting_is_checked() -> None:
+    """The table below has a row for each row of the settings."""
+    assert set(REACHES) == {item.name for item, _ in table()}
+
+
+@pytest.mark.parametrize("key", REACHES)
+def test_setting_reaches_its_consumer(tmp_path: Path, key: str) -> None:
+    """The value, given by the environment, changes what it should."""
+    reach = REACHES[key]
+    value = str(tmp_path / "elsewhere") if reach.value == "ELSEWHERE" else reach.value
+    environ = {environment_name(key): value, **reach.environ}
+
+    with serving(tmp_path / "home", *reach.arguments, environ=environ, ready=reach.ready) as server:
+        reach.check(server)
+
+
+def test_agent_names_ask_in_agent_mode(demo: Serving) -> None:
+    """`agent` and `lingma-agent` as model names select agent mode and the default model."""
+    for name in ("agent", "lingma-agent"):
+        message = {"role": "user", "content": "[[demo: quote=payload]]"}
+        answer = demo.post({"model": name, "messages": [message]}).json()
+
+        quoted = json.loads(answer["choices"][0]["message"]["content"])
+        assert (quoted["mode"], quoted["sessionType"]) == ("agent", "ask")
+        assert answer["model"] == "org_auto"
