@@ -244,6 +244,8 @@ def _forget_secrets(environ: MutableMapping[str, str]) -> None:
 
 
 def _url(host: str, port: int) -> str:
+    # Listening on all addresses is no address that a client can use.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

@@ -12,7 +12,6 @@ import typer
 
 from lingma_cli.cli import output
 from lingma_cli.cli.options import ConfigFile, Json, Url
-from lingma_cli.cli.target import find_target
 from lingma_cli.errors import ErrorKind, LingmaError
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ def chat(
     text = _question(question or ())
     _check(text, json=json)
     opening = _opening(system)
+    from lingma_cli.cli.target import find_target  # noqa: PLC0415 - not for `--help`
+
     with find_target(url, config).connect() as client:
         if text is None:
             _converse(client, opening, model)

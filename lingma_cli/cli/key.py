@@ -9,7 +9,6 @@ import typer
 
 from lingma_cli.cli import output
 from lingma_cli.cli.options import ConfigFile, load_settings
-from lingma_cli.cli.target import find_keys
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import find_paths
 
@@ -18,6 +17,8 @@ Admin = Annotated[bool, typer.Option("--admin", help="the admin token instead")]
 
 def show(*, admin: Admin = False, config: ConfigFile = None) -> None:
     """Print the API key that clients of this machine's server use."""
+    from lingma_cli.cli.target import find_keys  # noqa: PLC0415 - not for `--help`
+
     paths = find_paths(os.environ)
     keys = find_keys(load_settings(paths, config).settings, paths)
     key = keys.admin if admin else keys.api

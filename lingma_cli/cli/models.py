@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from lingma_cli.cli import output
 from lingma_cli.cli.options import ConfigFile, Json, Url
-from lingma_cli.cli.target import find_target
 
 
 def models(*, url: Url = None, config: ConfigFile = None, json: Json = False) -> None:
     """List the models of the running server."""
+    import msgspec  # noqa: PLC0415 - not for `--help`
+
+    from lingma_cli.cli.target import find_target  # noqa: PLC0415
+
     with find_target(url, config).connect() as client:
         listed = client.models()
     if json:

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from lingma_cli.cli import output
 from lingma_cli.cli.options import ConfigFile, Json, Url
-from lingma_cli.cli.target import Target, find_target
 from lingma_cli.errors import ErrorKind, LingmaError
 
 if TYPE_CHECKING:
+    from lingma_cli.cli.target import Target
     from lingma_cli.client import Client, Health, Stats
 
 
 def status(*, url: Url = None, config: ConfigFile = None, json: Json = False) -> None:
     """Show the running server: where it is, since when, and each engine's state."""
+    from lingma_cli.cli.target import find_target  # noqa: PLC0415 - not for `--help`
+
     target = find_target(url, config)
     with target.connect() as client:
         report = _report(target, client, now=time.time())

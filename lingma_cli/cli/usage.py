@@ -8,7 +8,9 @@ from typing import Any, Final
 from lingma_cli.errors import ErrorKind, LingmaError
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
-_SUGGESTION: Final = re.compile(r"\s*\(?(?:Did you mean|Possible options:) (?P<names>[^?)]*)[?)]*$")
+_SUGGESTION: Final = re.compile(
+    r"(?:[\s(]*(?:Did you mean|Possible options:)(?: one of:)? (?P<names>[^?)]*)[?)]*)+$"
+)
 
 
 def explain(error: Any, program: str) -> LingmaError:

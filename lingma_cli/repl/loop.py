@@ -78,7 +78,8 @@ class Loop:
             self._say_error(error)
             return
         except KeyboardInterrupt:
-            self._say("stopped")
+            # The terminal has echoed ^C; after a text the view has ended that line.
+            self._say("stopped" if reply.collected.blocks else "\nstopped")
         # What was answered before a stop belongs to the conversation; a question that got nothing
         # does not.
         if text := reply.collected.text():

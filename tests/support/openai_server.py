@@ -1,4 +1,4 @@
-"""A real HTTP server that answers from a script, piece by piece, and remembers what it was asked."""
+"""A real HTTP server that answers from a script and remembers what it was asked."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 
 class _UntilClientLeaves:
@@ -91,6 +91,45 @@ def answer(*texts: str, reasoning: str = "", headers: Mapping[str, str] | None =
     return Reply(headers=headers or {}, pieces=pieces)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    told: ClassVar[OpenAiServer]
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length", "0")))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.told.asked.append(Asked(path=self.path, headers=headers, body=body))
+        reply = self.told.next_reply(self.path)
+        self.send_response(reply.status)
+        for name, value in {**reply.headers, "transfer-encoding": "chunked"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self._send(reply.pieces)
+
+    def _send(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            if isinstance(piece, _BreakOff):
+                self.close_connection = True
+                return
+            if isinstance(piece, _UntilClientLeaves):
+                with suppress(ConnectionError):
+                    self.connection.recv(1)
+                self.told.client_left.set()
+                self.close_connection = True
+                return
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
 @contextmanager
 def openai_server(**replies: Reply | Sequence[Reply]) -> Iterator[OpenAiServer]:
     """Serve `chat`, `models`, `stats` from `replies`; `/healthz` is well unless told otherwise."""
@@ -105,45 +144,9 @@ def openai_server(**replies: Reply | Sequence[Reply]) -> Iterator[OpenAiServer]:
     for name, reply in replies.items():
         script[paths[name]] = [reply] if isinstance(reply, Reply) else list(reply)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            told.asked.append(Asked(path=self.path, headers=headers, body=body))
-            reply = told.next_reply(self.path)
-            self.send_response(reply.status)
-            for name, value in {**reply.headers, "transfer-encoding": "chunked"}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self._send(reply.pieces)
-
-        def _send(self, pieces: Sequence[Piece]) -> None:
-            for piece in pieces:
-                if isinstance(piece, _BreakOff):
-                    self.close_connection = True
-                    return
-                if isinstance(piece, _UntilClientLeaves):
-                    with suppress(ConnectionError):
-                        self.connection.recv(1)
-                    told.client_left.set()
-                    self.close_connection = True
-                    return
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            self.wfile.write(b"0\r\n\r\n")
-
-        def log_message(self, *_: object) -> None:
-            """Stay silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     told = OpenAiServer(f"http://127.0.0.1:{server.server_address[1]}", script)
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"told": told})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

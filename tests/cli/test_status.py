@@ -1,0 +1,78 @@
+"""`lingma status`."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from lingma_cli.paths import find_paths, write_private
+from tests.support.cli import run_lingma
+from tests.support.openai_server import error_reply, json_reply, openai_server
+
+STATS = json_reply(
+    {
+        "concurrency": {"in_flight": 2, "queued": 1, "rejected_total": 0, "limit": 4},
+        "pool": [
+            {"name": "inst-0", "state": "ready", "in_flight": 2, "last_error": None},
+            {"name": "inst-1", "state": "starting", "in_flight": 0, "last_error": "it\x1b[1m died"},
+        ],
+        "stats": {"requests_total": 7},
+    }
+)
+
+
+def found_by_file(home: Path, url: str) -> None:
+    facts = {"url": url, "pid": os.getpid(), "started": time.time() - 3725}
+    write_private(find_paths({"LINGMA_HOME": str(home)}).server_file, json.dumps(facts))
+
+
+def test_a_running_server_is_described(tmp_path: Path) -> None:
+    """Where it is, since when, how busy, and how each engine is."""
+    with openai_server(stats=STATS) as server:
+        found_by_file(tmp_path, server.url)
+        result = run_lingma("status", home=tmp_path)
+
+    assert result.code == 0
+    assert [
+        f"server    {server.url}",
+        f"process   {os.getpid()}",
+        "uptime    1h 2m",
+        "requests  2 running, 1 waiting",
+        "",
+        "INSTANCE  STATE     RUNNING  LAST ERROR",
+        "inst-0    ready     2        -",
+        "inst-1    starting  0        it died",
+    ] == result.out.splitlines()
+
+
+def test_status_as_json(tmp_path: Path) -> None:
+    """The same for programs; uptime in seconds."""
+    with openai_server(stats=STATS) as server:
+        found_by_file(tmp_path, server.url)
+        report = json.loads(run_lingma("status", "--json", home=tmp_path).out)
+
+    assert (server.url, os.getpid(), 2, 1) == (
+        report["url"],
+        report["pid"],
+        report["in_flight"],
+        report["queued"],
+    )
+    assert 3725 <= report["uptime"] < 3825
+    assert [entry["state"] for entry in report["instances"]] == ["ready", "starting"]
+    assert report["instances"][1]["last_error"] == "it\x1b[1m died"
+
+
+def test_without_the_admin_token_the_state_is_still_shown(tmp_path: Path) -> None:
+    """A server elsewhere says who is ready; the rest is said to need the token."""
+    refusal = error_reply(401, "the admin token is missing", "invalid_api_key")
+    with openai_server(stats=refusal) as server:
+        result = run_lingma("status", "--url", server.url, home=tmp_path)
+
+    assert result.code == 0
+    assert [
+        f"server  {server.url}",
+        "",
+        "INSTANCE  STATE  RUNNING  LAST ERROR",
+        "demo-0    ready  -        -",
+    ] == result.out.splitlines()
+    assert "admin token" in result.err
