@@ -32,6 +32,7 @@ _LOOKS_SECRET: Final = re.compile(
 )
 
 
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A cheap look before the pattern above: whatever it can match contains one of these. The plain
 # words would hit every record line, which counts tokens and names a key's label.
 _HINTS: Final = (
@@ -77,30 +78,44 @@ class LineFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the finished, redacted line."""
-        values: dict[str, Any] = getattr(record, "values", {})
+        """Return the finished, redacted line; a traceback follows on indented lines of text."""
+        values: dict[str, Any] = self._redacted(getattr(record, "values", {}))
+        message = self._redact(record.getMessage())
+        trace = self._redact(self.formatException(record.exc_info)) if record.exc_info else ""
         moment = datetime.fromtimestamp(record.created, tz=UTC).astimezone()
-        message = record.getMessage()
-        if record.exc_info:
-            message = f"{message}\n{self.formatException(record.exc_info)}"
         if self._as_json:
-            line = json.dumps(
-                {
-                    "time": moment.isoformat(timespec="milliseconds"),
-                    "level": record.levelname.lower(),
-                    "request_id": request_id.get(),
-                    "logger": record.name,
-                    "message": message,
-                    **values,
-                },
-                ensure_ascii=False,
-                default=str,
-            )
-            return self._redact(line)
+            entry = {
+                "time": moment.isoformat(timespec="milliseconds"),
+                "level": record.levelname.lower(),
+                "request_id": request_id.get(),
+                "logger": record.name,
+                "message": message,
+                **({"traceback": trace} if trace else {}),
+                **values,
+            }
+            return json.dumps(entry, ensure_ascii=False)
+        head = f"{moment:%H:%M:%S} {record.levelname.lower():7} {request_id.get()}"
         tail = "".join(f" {key}={value}" for key, value in values.items())
-        clock = moment.strftime("%H:%M:%S")
-        head = f"{clock} {record.levelname.lower():7} {request_id.get()}"
-        return self._redact(f"{head} {message}{tail}")
+        lines = [f"{head} {message}{tail}", *(f"    {line}" for line in trace.splitlines())]
+        return "\n".join(map(_on_one_line, lines))
+
+    def _redacted(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._redact(value)
+            case dict():
+                return {key: self._redacted(item) for key, item in value.items()}
+            case list() | tuple():
+                return [self._redacted(item) for item in value]
+            case None | bool() | int() | float():
+                return value
+            case _:
+                return self._redact(str(value))
+
+
+def _on_one_line(text: str) -> str:
+    """Escape what would start a line of its own or steer a terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class _QuietHandler(logging.StreamHandler[TextIO]):

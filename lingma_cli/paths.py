@@ -90,7 +90,10 @@ def private_folder(folder: Path) -> Path:
         LingmaError: it cannot be made, or it belongs to somebody else or others may write in it.
     """
     try:
-        folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        for missing in reversed([folder, *folder.parents]):
+            # Not `parents=True`: those would be born with the umask's mode.
+            if not missing.is_dir():
+                missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         status = folder.stat()
     except OSError as error:
         raise LingmaError(

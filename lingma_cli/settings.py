@@ -269,6 +269,6 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "float": _read_float,
     "str": _read_str,
     "tuple[str, ...]": _read_tuple,
-    "Secret | None": lambda value: Secret(_read_str(value)),
+    "Secret | None": lambda value: Secret(value) if _read_str(value) else None,
     "tuple[Secret, ...]": lambda value: tuple(map(Secret, _read_tuple(value))),
 }

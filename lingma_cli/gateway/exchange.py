@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lingma_cli.core.chat import ChatRequest, Note
-from lingma_cli.core.events import ChatEvent, Failed, Finished, Usage, UsageReported
+from lingma_cli.core.events import ChatEvent, Failed, Finished, Usage
 from lingma_cli.core.grammar import Seal
 from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.engines.base import Ask
@@ -76,13 +76,17 @@ class Exchange:
         self._keeper = keeper
         self._seal = Seal(request.model)
         self._counter = UsageCounter(estimate_input(request.messages))
-        self.usage: Usage | None = None
         self.end: Finished | Failed | None = None
 
     @property
     def notes(self) -> Sequence[Note]:
         """What was dropped, degraded or estimated so far."""
         return (*self._request.notes, *self._ask.notes)
+
+    @property
+    def usage(self) -> Usage | None:
+        """Token counts, once the engine has reported or we have estimated them."""
+        return self._counter.usage
 
     def alive(self) -> bool:
         """Tell whether the engine is verifiably at work on it."""
@@ -95,21 +99,15 @@ class Exchange:
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Return the next sealed events, empty after the end."""
         while self.end is None:
-            loose = await self._ask.next_batch()
+            try:
+                loose = await self._ask.next_batch()
+            except LingmaError as error:
+                loose = [Failed(error=error)]
             counted = self._counter.feed(loose)
             if batch := self._seal.feed(counted) if loose else self._seal.close():
                 if self._keeper.first_event is None:
                     self._keeper.first_event = self._keeper.now()
-                self._look_for_end(batch)
+                if isinstance(batch[-1], Finished | Failed):
+                    self.end = batch[-1]
                 return batch
         return []
-
-    def _look_for_end(self, batch: Sequence[ChatEvent]) -> None:
-        for event in batch[-2:]:
-            match event:
-                case UsageReported(usage=usage):
-                    self.usage = usage
-                case Finished() | Failed():
-                    self.end = event
-                case _:
-                    pass

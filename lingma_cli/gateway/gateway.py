@@ -6,6 +6,7 @@ in reverse by the same `async with`, on finish, failure, disconnect and shutdown
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,12 +17,13 @@ from lingma_cli.control.registry import Registry, Slot
 from lingma_cli.core.chat import AskMode, ChatRequest, Model, Note
 from lingma_cli.core.events import Failed, Finished
 from lingma_cli.core.record import Attempt, Record
-from lingma_cli.errors import LingmaError
+from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission
 from lingma_cli.gateway.exchange import Clock, Exchange, RecordKeeper
 from lingma_cli.gateway.model_names import resolve_model
 
 _log: Final = logging.getLogger(__name__)
+_CANCELLED: Final = "cancelled"
 _ESTIMATED: Final = Note(code="usage_estimated", text="token counts are an estimate")
 
 
@@ -86,7 +88,7 @@ class Gateway:
         keeper = RecordKeeper(request_id, caller=caller, protocol=protocol, clock=self._clock)
         keeper.model = request.model
         exchange: Exchange | None = None
-        end = "cancelled"
+        end = ErrorKind.INTERNAL.value
         try:
             async with self.admission.ticket():
                 keeper.queued = keeper.now()
@@ -102,6 +104,10 @@ class Gateway:
                         self._open.add(exchange)
                         yield exchange
                     slot.answered += isinstance(exchange.end, Finished)
+            end = _CANCELLED
+        except asyncio.CancelledError:
+            end = _CANCELLED
+            raise
         except LingmaError as error:
             end = error.kind.value
             self._mark_attempt(keeper, error)
@@ -109,7 +115,7 @@ class Gateway:
         finally:
             if exchange is not None:
                 self._open.discard(exchange)
-                end = self._end_of(exchange, keeper)
+                end = self._end_of(exchange, keeper) or end
             self._record(keeper, exchange, request, end)
 
     async def models(self) -> Sequence[Model]:
@@ -149,7 +155,7 @@ class Gateway:
         if keeper.attempts:
             keeper.attempts[-1] = replace(keeper.attempts[-1], error=error.kind.value)
 
-    def _end_of(self, exchange: Exchange, keeper: RecordKeeper) -> str:
+    def _end_of(self, exchange: Exchange, keeper: RecordKeeper) -> str | None:
         match exchange.end:
             case Finished(reason=reason):
                 return reason.value
@@ -157,7 +163,7 @@ class Gateway:
                 self._mark_attempt(keeper, error)
                 return error.kind.value
             case None:
-                return "cancelled"
+                return None
 
     def _record(
         self, keeper: RecordKeeper, exchange: Exchange | None, request: ChatRequest, end: str
@@ -173,7 +179,7 @@ class Gateway:
         totals.requests += 1
         if exchange is not None and isinstance(exchange.end, Finished):
             totals.success += 1
-        elif record.end == "cancelled":
+        elif record.end == _CANCELLED:
             totals.cancelled += 1
         else:
             totals.error += 1

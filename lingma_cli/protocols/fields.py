@@ -15,6 +15,7 @@ from lingma_cli.errors import ErrorKind, LingmaError
 
 T = TypeVar("T")
 
+_MISSING: Final = re.compile(r"missing required field `(?P<name>[^`]*)`")
 _AT: Final = re.compile(r"(?P<what>.*?) - at `(?P<path>[^`]*)`$", re.DOTALL)
 
 
@@ -47,7 +48,9 @@ def convert(value: Any, shape: type[T]) -> T:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
         found = _AT.fullmatch(str(error))
-        what, path = (found["what"], found["path"]) if found else (str(error), "")
+        what, path = (found["what"], found["path"]) if found else (str(error), "$")
+        if missing := _MISSING.search(what):
+            path = f"{path}.{missing['name']}"
         raise invalid(_first_lower(what), param=path.removeprefix("$").removeprefix(".")) from None
     except RecursionError:
         raise invalid("the request body is nested too deeply") from None

@@ -164,6 +164,8 @@ def _message(item: _Message, path: str, notes: list[Note]) -> Message:
         raise invalid(f"must be one of {', '.join(_ROLES)}", param=f"{path}.role")
     parts = list(_parts(item, path, notes))
     if role is Role.TOOL:
+        if any(isinstance(part, MediaPart) for part in parts):
+            notes.append(Note(code="part_dropped", text=f"{path}: a tool's answer is text only"))
         text = "".join(part.text for part in parts if isinstance(part, TextPart))
         call_id = item.tool_call_id or item.name or ""
         parts = [ToolOutputPart(call_id=call_id, text=text)]

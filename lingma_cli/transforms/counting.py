@@ -72,7 +72,7 @@ class UsageCounter:
         self._input = input_tokens
         self._output = TokenEstimate()
         self._reasoning = TokenEstimate()
-        self._reported = False
+        self.usage: Usage | None = None
 
     def feed(self, events: Iterable[ChatEvent]) -> list[ChatEvent]:
         """Return `events`, with a `UsageReported` before the end if there was none."""
@@ -81,10 +81,11 @@ class UsageCounter:
             match event:
                 case BlockDelta(kind=kind, text=text):
                     (self._reasoning if kind is BlockKind.REASONING else self._output).add(text)
-                case UsageReported():
-                    self._reported = True
-                case Finished() | Failed() if not self._reported:
-                    out.append(UsageReported(usage=self._estimate()))
+                case UsageReported(usage=usage):
+                    self.usage = usage
+                case Finished() | Failed() if self.usage is None:
+                    self.usage = self._estimate()
+                    out.append(UsageReported(usage=self.usage))
                 case _:
                     pass
             out.append(event)

@@ -36,7 +36,7 @@ _READERS: Final[Mapping[str, Callable[..., ChatEvent]]] = {
     "reasoning": lambda text: BlockDelta(kind=BlockKind.REASONING, text=text),
     "call": lambda id_, name: BlockOpened(kind=BlockKind.TOOL_CALL, call_id=id_, name=name),
     "arguments": lambda text: BlockDelta(kind=BlockKind.TOOL_CALL, text=text),
-    "closed": lambda: BlockClosed(),
+    "closed": BlockClosed,
     "usage": lambda input_, output, reasoning: UsageReported(
         usage=Usage(input_tokens=input_, output_tokens=output, reasoning_tokens=reasoning)
     ),

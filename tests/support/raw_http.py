@@ -63,7 +63,8 @@ def listening(
 class Echo:
     """An app that tells what reached it.
 
-    `/hold` waits for `release`, `/early` answers before the body, `/endless` never does.
+    `/hold` waits for `release` before it reads, `/late` waits and then answers without reading,
+    `/early` answers without reading at once, and `/endless` never answers.
 
     `arrived` gets the path of each request as it starts, `left` of each whose client went away.
     """
@@ -86,12 +87,12 @@ class Echo:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path == "/hold":
+        if path in {"/hold", "/late"}:
             self._gate, self._loop = asyncio.Event(), asyncio.get_running_loop()
         self.arrived.put(path)
-        if path == "/hold" and self._gate is not None:
+        if path in {"/hold", "/late"} and self._gate is not None:
             await self._gate.wait()
-        body = b"" if path == "/early" else await self._read(path, receive)
+        body = b"" if path in {"/early", "/late"} else await self._read(path, receive)
         if body is None:
             return
         headers = [(name.decode(), value.decode()) for name, value in scope["headers"]]
@@ -100,13 +101,15 @@ class Echo:
             "path": path,
             "query": scope["query_string"].decode(),
             "headers": headers,
-            "body": body.decode(),
+            "body": body.decode("latin-1"),
             "state": scope.get("state"),
         }
         answer = json.dumps(told).encode()
         length = (b"content-length", str(len(answer)).encode())
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": answer})
+        if path == "/late":
+            self.left.put(path)
 
     async def _read(self, path: str, receive: Receive) -> bytes | None:
         body = b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from hypothesis import settings
@@ -32,7 +33,7 @@ settings.load_profile("suite")
 T = TypeVar("T")
 
 # Whatever UTF-8 can carry: lone surrogates cannot come out of a JSON decoder of ours.
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 usages = st.builds(
     Usage,
     input_tokens=st.integers(0, 10**6),
@@ -71,9 +72,7 @@ def cuts(draw: st.DrawFn, whole: Sequence[T]) -> list[list[T]]:
     """Cut a sequence into batches at any places; batches may be empty."""
     places = sorted(draw(st.lists(st.integers(0, len(whole)), max_size=6)))
     borders = [0, *places, len(whole)]
-    return [
-        list(whole[start:end]) for start, end in zip(borders, borders[1:], strict=False)
-    ]
+    return [list(whole[start:end]) for start, end in pairwise(borders)]
 
 
 @st.composite

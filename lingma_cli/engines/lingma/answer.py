@@ -39,8 +39,9 @@ class Answer:
         self._model = model
         self._replaceable = replaceable
         self._reader = MarkerReader()
-        self._sent: dict[BlockKind, list[str]] = {BlockKind.REASONING: [], BlockKind.TEXT: []}
-        self._held: list[ChatEvent] = []
+        # Of the answer as it stands now, what the client has.
+        self._shown: dict[BlockKind, list[str]] = {BlockKind.REASONING: [], BlockKind.TEXT: []}
+        self._held: list[BlockDelta] = []
         self._started = False
         self.ended = False
         self.notes: list[Note] = []
@@ -53,7 +54,7 @@ class Answer:
             case "chat/answer" if push.isFiltered:
                 return self.fail(filtered())
             case "chat/answer" if push.overwrite:
-                return self._go_on(self._overwrite(push.piece))
+                return self._overwrite(push.piece)
             case "chat/answer":
                 return self._go_on(self._reader.feed(push.piece))
             case "chat/think":
@@ -86,63 +87,60 @@ class Answer:
         self.ended = True
         return [*self._released(), *last, Finished(reason=FinishReason.STOP)]
 
-    def _overwrite(self, text: str) -> list[Piece]:
+    def _overwrite(self, text: str) -> list[ChatEvent]:
         self._reader = MarkerReader()
         pieces = self._reader.feed(text)
         if self._replaceable:
-            self._held.clear()
-            self._forget_sent()
-            return pieces
-        fresh: list[Piece] = []
+            # Thoughts that were pushed apart from the text are not part of what is replaced.
+            replaced = {BlockKind.TEXT, *(kind for kind, _ in pieces)}
+            self._held = [delta for delta in self._held if delta.kind not in replaced]
+            self._shown |= {kind: [] for kind in replaced}
+            return self._go_on(pieces)
+        events: list[ChatEvent] = []
         for kind in (BlockKind.REASONING, BlockKind.TEXT):
-            new = "".join(piece for of, piece in pieces if of is kind)
-            fresh += self._beyond_sent(kind, new)
-        return fresh
+            events += self._replace(kind, "".join(piece for of, piece in pieces if of is kind))
+        return events
 
-    def _beyond_sent(self, kind: BlockKind, new: str) -> list[Piece]:
-        sent = "".join(self._sent[kind])
-        if new.startswith(sent):
-            return [(kind, new[len(sent) :])]
+    def _replace(self, kind: BlockKind, new: str) -> list[ChatEvent]:
+        shown = "".join(self._shown[kind])
+        if new.startswith(shown):
+            return self._go_on([(kind, new[len(shown) :])])
         if kind is BlockKind.REASONING and not new:
             return []
-        # What was sent cannot be taken back: the new text follows it in full.
+        # What was sent cannot be taken back: a new text follows it in full.
         if _REWRITTEN not in self.notes:
             self.notes.append(_REWRITTEN)
-        self._sent[kind] = []
-        return [] if sent.startswith(new) else [(kind, f"\n\n{new}")]
+        if shown.startswith(new):
+            return []
+        self._shown[kind] = []
+        return [BlockDelta(kind=kind, text="\n\n"), *self._go_on([(kind, new)])]
 
     def _missing(self, full: str) -> list[Piece]:
         """Return what `fullAnswer` has beyond the deltas: all when none came, else a tail."""
         reader = MarkerReader()
         pieces = [*reader.feed(full), *reader.close()]
         missing: list[Piece] = []
-        for kind, sent in self._sent.items():
-            whole, seen = "".join(text for of, text in pieces if of is kind), "".join(sent)
-            if whole.startswith(seen):
-                missing.append((kind, whole[len(seen) :]))
+        for kind, shown in self._shown.items():
+            whole = "".join(text for of, text in pieces if of is kind)
+            if whole.startswith("".join(shown)):
+                missing.append((kind, whole[sum(map(len, shown)) :]))
         return missing
 
     def _go_on(self, pieces: list[Piece]) -> list[ChatEvent]:
-        events: list[ChatEvent] = []
-        for kind, text in pieces:
-            if text:
-                self._sent[kind].append(text)
-                events.append(BlockDelta(kind=kind, text=text))
+        deltas = [BlockDelta(kind=kind, text=text) for kind, text in pieces if text]
+        for delta in deltas:
+            self._shown[delta.kind].append(delta.text)
         if self._replaceable:
-            self._held += events
+            self._held += deltas
             return []
-        if events and not self._started:
+        if deltas and not self._started:
             self._started = True
-            events.insert(0, Started(model=self._model))
-        return events
+            return [Started(model=self._model), *deltas]
+        return [*deltas]
 
     def _released(self) -> list[ChatEvent]:
         held, self._held = self._held, []
-        return held
-
-    def _forget_sent(self) -> None:
-        for sent in self._sent.values():
-            sent.clear()
+        return [*held]
 
 
 def _complaint(push: ChatPush) -> str:

@@ -7,6 +7,10 @@ so nothing here knows any.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
 import msgspec
 
 from lingma_cli.core.chat import Model
@@ -22,17 +26,15 @@ class _Entry(msgspec.Struct):
     enable: bool = True
 
 
-_scenes = msgspec.json.Decoder(dict[str, list[_Entry] | None], strict=False).decode
+_scenes: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_entry: Final = msgspec.json.Decoder(_Entry, strict=False).decode
 
 
 def read_models(answer: bytes) -> tuple[Model, ...]:
     """Return the models of all scenes in `answer`, each key once; empty when it has none."""
-    try:
-        scenes = _scenes(answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ()
     entries: dict[str, _Entry] = {}
-    for entry in (entry for scene in scenes.values() for entry in scene or ()):
+    for entry in _read_entries(answer):
         if entry.key and entry.enable:
             entries.setdefault(entry.key, entry)
     return tuple(
@@ -46,3 +48,14 @@ def read_models(answer: bytes) -> tuple[Model, ...]:
         )
         for entry in entries.values()
     )
+
+
+def _read_entries(answer: bytes) -> Iterator[_Entry]:
+    """Yield what can be understood; releases differ, and an odd entry hides no other."""
+    not_understood = suppress(msgspec.MsgspecError, UnicodeDecodeError)
+    with not_understood:
+        for scene in _scenes(answer).values():
+            with not_understood:
+                for entry in _list(scene):
+                    with not_understood:
+                        yield _entry(entry)

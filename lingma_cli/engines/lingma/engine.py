@@ -28,7 +28,13 @@ from lingma_cli.engines.lingma.endings import not_logged_in
 from lingma_cli.engines.lingma.link import HandshakeRefusedError, Link
 from lingma_cli.engines.lingma.process import LingmaProcess, spawned
 from lingma_cli.engines.lingma.prompt import AgentWords
-from lingma_cli.engines.lingma.pushes import ToolPush, chat_push, refused_tool, tool_push
+from lingma_cli.engines.lingma.pushes import (
+    ANSWER_PUSHES,
+    ToolPush,
+    chat_push,
+    refused_tool,
+    tool_push,
+)
 from lingma_cli.engines.lingma.workdir import read_machine_token
 from lingma_cli.errors import ErrorKind, LingmaError
 
@@ -110,10 +116,12 @@ class LingmaEngine:
         ) as process:
             try:
                 await self._serve(process, on_change)
-            except LingmaError:
+            except LingmaError as error:
                 took_usage = process.exited.done() and "usage" in process.output.text().lower()
                 if took_usage and not self.models and command[-1] == "start":
                     raise _UsageTextError from None
+                # Whoever waits hears of it before the process has been cleared away.
+                on_change(error)
                 raise
 
     async def _serve(self, process: LingmaProcess, on_change: OnChange) -> None:
@@ -133,8 +141,6 @@ class LingmaEngine:
             except LingmaError as error:
                 tries -= 1
                 if tries <= 0 or error.kind is ErrorKind.ENGINE_TIMEOUT:
-                    # Whoever waits hears of it before the process has been cleared away.
-                    on_change(error)
                     raise
             # Whoever closes the socket often dies a moment later: then it is a death.
             await asyncio.wait([process.exited], timeout=_RECONNECT_PAUSE)
@@ -276,16 +282,16 @@ class LingmaEngine:
 
     def _hear(self, call: jsonrpc.Call) -> None:
         """Route one push or request of the binary; the link has already acknowledged it."""
-        if call.method.startswith("chat/"):
+        if call.method in ANSWER_PUSHES:
             push = chat_push(call.params)
-            ask = self._asks.get(push.requestId)
+            ask = self._asks.get(push.requestId or "")
             if ask is not None:
                 ask.hear(call.method, push)
         elif call.method.startswith("tool/"):
             self._refuse_tool(call)
         elif call.method in ("error", "fatal_error"):
             push = chat_push(call.params)
-            meant = self._asks.get(push.requestId)
+            meant = self._asks.get(push.requestId or "")
             # Without an id it may be about any of them.
             for ask in [meant] if meant is not None else list(self._asks.values()):
                 ask.hear(call.method, push)
@@ -293,7 +299,7 @@ class LingmaEngine:
     def _refuse_tool(self, call: jsonrpc.Call) -> None:
         """Say no to a tool; running tools is the API client's business."""
         push = tool_push(call.params)
-        ask, link = self._asks.get(push.requestId), self._link
+        ask, link = self._asks.get(push.requestId or ""), self._link
         if link is None or not push.toolCallId:
             return
         if call.method == "tool/invoke":

@@ -29,6 +29,7 @@ MAX_MESSAGE: Final = 64 * 1024 * 1024
 _SILENCE_SECONDS: Final = 20.0
 _PATIENCE_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 1.0
+_MAX_ID: Final = 20
 
 OnCall = Callable[[jsonrpc.Call], None]
 OnReply = Callable[[jsonrpc.Response | jsonrpc.ErrorResponse], None]
@@ -274,7 +275,8 @@ class Link(asyncio.Protocol):
     def _settle(self, message: jsonrpc.Response | jsonrpc.ErrorResponse) -> None:
         # quirk: a server may echo an integer id as text.
         id_ = message.id
-        entry = self._waiting.pop(int(id_) if str(id_).isdecimal() else -1, None) if id_ else None
+        number = int(id_) if id_ and len(str(id_)) < _MAX_ID and str(id_).isdecimal() else 0
+        entry = self._waiting.pop(number, None)
         if entry is None:
             return
         if entry.on_reply is not None:

@@ -19,11 +19,17 @@ from lingma_cli.core.events import BlockKind
 
 Piece = tuple[BlockKind, str]
 
-_OPENING: Final = re.compile(r"(?m)(?<!`)<think>|^(?P<ticks>`{3,})(?P<word>[^`\n]{0,512})\n")
+_MAX_INDENT: Final = 64
+_PORTION: Final = 4096
+_OPENING: Final = re.compile(
+    r"(?m)(?<!`)<think>|^[ \t]{0,64}(?P<ticks>`{3,64})(?P<word>[^`\n]{0,512})\n"
+)
 # The end of the buffer may be the beginning of an opening; longer info strings are no markers.
 _OPENING_BEGUN: Final = re.compile(
-    r"(?m)(?:(?<!`)<(?:t(?:h(?:i(?:n(?:k)?)?)?)?)?|^`{1,2}|^`{3,}[^`\n]{0,512})\Z"
+    r"(?m)(?:(?<!`)<(?:t(?:h(?:i(?:n(?:k)?)?)?)?)?|^[ \t]{0,64}(?:`{1,2}|`{3,64}[^`\n]{0,512}))\Z"
 )
+_LINE_START: Final = re.compile(r"(?:\A|\n)[ \t]{0,64}\Z")
+_EDIT_PATH: Final = re.compile(r"\|CODE_EDIT_BLOCK\|[^\n]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +52,8 @@ _TAGGED: Final = _Block(
 def _fenced(kind: BlockKind | None, ticks: str) -> _Block:
     if kind is BlockKind.TEXT:
         # A code fence may be closed by more backticks than opened it, and stays in the text.
-        closing = rf"(?m)^{ticks}`*[ \t]*(?=\n|\Z)"
-        begun = r"(?m)^`+[ \t]*\Z"
+        closing = rf"(?m)^[ \t]{{0,64}}{ticks}`*[ \t]*(?=\n|\Z)"
+        begun = r"(?m)^[ \t]{0,64}`+[ \t]*\Z"
     else:
         # The line break before the closing fence belongs to it.
         closing = rf"(?m)\n?^{ticks}[ \t]*(?=\n|\Z)"
@@ -65,8 +71,9 @@ class MarkerReader:
 
     def __init__(self) -> None:
         self._buffer = ""
-        # What stands before the buffer, so that "start of a line" can be seen: "" at the start.
+        # What stands before the buffer, as far as it tells whether a line starts there.
         self._before = ""
+        self._search_from = 0
         self._block: _Block | None = None
         self._dropping_newlines = True
         self._last = False
@@ -75,18 +82,25 @@ class MarkerReader:
     def feed(self, text: str) -> list[Piece]:
         """Return the pieces that `text` makes certain."""
         if self._is_plain(text):
-            self._before = text[-1]
+            self._remember(text)
             return [(BlockKind.TEXT, text)]
-        self._buffer += text
-        while self._buffer and (self._read_text() if self._block is None else self._read_block()):
-            pass
+        # In portions: each step copies what it has not read yet.
+        for start in range(0, len(text), _PORTION):
+            self._buffer += text[start : start + _PORTION]
+            self._read()
         out, self._out = self._out, []
         return out
 
     def close(self) -> list[Piece]:
         """Return what was held back, at the end of the answer."""
         self._last = True
-        return self.feed("")
+        self._read()
+        out, self._out = self._out, []
+        return out
+
+    def _read(self) -> None:
+        while self._buffer and (self._read_text() if self._block is None else self._read_block()):
+            pass
 
     def _is_plain(self, text: str) -> bool:
         """Tell whether `text` is outside all markers and cannot begin one: nearly always."""
@@ -98,27 +112,17 @@ class MarkerReader:
         """Read up to the next opening; tell whether there may be more to read."""
         if self._dropping_newlines and not self._drop_newlines():
             return False
-        joined, start = self._before + self._buffer, len(self._before)
-        found = _OPENING.search(joined, start)
+        found = self._search(_OPENING)
         if found is None:
             self._take(BlockKind.TEXT, self._certain(_OPENING_BEGUN))
             return False
-        self._take(BlockKind.TEXT, found.start() - start)
-        ticks, word = found["ticks"], (found["word"] or "").strip()
-        if ticks is None:
-            self._enter(_TAGGED, found[0])
-        elif word.startswith("think::"):
-            self._enter(_fenced(BlockKind.REASONING, ticks), found[0])
-        elif word.startswith("toolCall::"):
-            self._enter(_fenced(None, ticks), found[0])
-        else:
-            language = (
-                word.partition("|CODE_EDIT_BLOCK|")[0]
-                if "|CODE_EDIT_BLOCK|" in word
-                else found["word"]
-            )
-            self._out.append((BlockKind.TEXT, f"{ticks}{language}\n"))
-            self._enter(_fenced(BlockKind.TEXT, ticks), found[0])
+        start, end = self._span(found)
+        self._take(BlockKind.TEXT, start)
+        self._block = _block_of(found)
+        if self._block.kind is BlockKind.TEXT:
+            fence = _EDIT_PATH.sub("", self._buffer[: end - start])
+            self._out.append((BlockKind.TEXT, fence))
+        self._take(None, end - start)
         return True
 
     def _read_block(self) -> bool:
@@ -126,14 +130,13 @@ class MarkerReader:
         block = self._block
         if block is None:
             return False
-        joined, start = self._before + self._buffer, len(self._before)
-        found = block.closing.search(joined, start)
-        open_end = found is not None and found.end() == len(joined) and found.re != _TAGGED.closing
-        if found is None or (open_end and not self._last):
+        found = self._search(block.closing)
+        if found is None or (block is not _TAGGED and not self._last and self._at_end(found)):
             self._take(block.kind, self._certain(block.closing_begun))
             return False
-        self._take(block.kind, found.start() - start)
-        self._take(BlockKind.TEXT if block.keep_closing else None, len(found[0]))
+        start, end = self._span(found)
+        self._take(block.kind, start)
+        self._take(BlockKind.TEXT if block.keep_closing else None, end - start)
         self._block = None
         self._dropping_newlines = not block.keep_closing
         return True
@@ -141,11 +144,13 @@ class MarkerReader:
     def _drop_newlines(self) -> bool:
         """Drop line breaks around a marker; those at the start of an answer come back as text."""
         stripped = self._buffer.lstrip("\n")
-        if not stripped and not self._last:
-            return False
         if self._before:
             self._take(None, len(self._buffer) - len(stripped))
-        elif _OPENING.match(stripped):
+            if not stripped:
+                return False
+        elif not stripped and not self._last and len(self._buffer) < _MAX_INDENT:
+            return False
+        elif (found := _OPENING.match(stripped)) and _block_of(found).kind is not BlockKind.TEXT:
             self._buffer = stripped
         elif not self._last and _OPENING_BEGUN.match(stripped):
             return False
@@ -154,18 +159,39 @@ class MarkerReader:
 
     def _certain(self, begun: re.Pattern[str]) -> int:
         """Return how much of the buffer cannot belong to a marker."""
-        start = len(self._before)
-        found = None if self._last else begun.search(self._before + self._buffer, start)
-        return found.start() - start if found else len(self._buffer)
+        found = None if self._last else self._search(begun)
+        return self._span(found)[0] if found else len(self._buffer)
+
+    def _search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        return pattern.search(self._before + self._buffer, self._search_from)
+
+    def _span(self, found: re.Match[str]) -> tuple[int, int]:
+        """Return where `found` stands in the buffer; its indentation may have been taken."""
+        before = len(self._before)
+        return max(0, found.start() - before), found.end() - before
+
+    def _at_end(self, found: re.Match[str]) -> bool:
+        return self._span(found)[1] == len(self._buffer)
 
     def _take(self, kind: BlockKind | None, length: int) -> None:
         if length <= 0:
             return
         text, self._buffer = self._buffer[:length], self._buffer[length:]
-        self._before = text[-1]
+        self._remember(text)
         if kind is not None:
             self._out.append((kind, text))
 
-    def _enter(self, block: _Block, opening: str) -> None:
-        self._take(None, len(opening))
-        self._block = block
+    def _remember(self, text: str) -> None:
+        indent = _LINE_START.search(self._before + text[-_MAX_INDENT - 1 :])
+        self._before = indent[0] if indent else text[-1]
+        self._search_from = 0 if indent else 1
+
+
+def _block_of(opening: re.Match[str]) -> _Block:
+    """Return the block that an opening opens."""
+    ticks, word = opening["ticks"], (opening["word"] or "").strip()
+    if ticks is None:
+        return _TAGGED
+    if word.startswith("think::"):
+        return _fenced(BlockKind.REASONING, ticks)
+    return _fenced(None if word.startswith("toolCall::") else BlockKind.TEXT, ticks)

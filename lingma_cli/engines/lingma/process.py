@@ -193,20 +193,20 @@ async def spawned(
         "--transportType": "websocket",
     }
     arguments = [word for flag in flags.items() for word in flag]
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        guardian.__file__,
-        *command,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=work_dir,
-        env=allowed_environment(environ),
-        start_new_session=True,
-    )
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", guardian.__file__, *command, *arguments),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            cwd=work_dir,
+            env=allowed_environment(environ),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise LingmaError(
+            ErrorKind.ENGINE_UNAVAILABLE, f"cannot start a process: {error.strerror}"
+        ) from error
     process = LingmaProcess(child, work_dir)
     try:
         yield process

@@ -9,14 +9,17 @@ from typing import Any, Final
 
 import msgspec
 
+# Steps, titles and notices may look as they like; only these make an answer, and silence in any
+# other does not end one.
+ANSWER_PUSHES: Final = frozenset({"chat/answer", "chat/think", "chat/finish", "chat/filterTimeout"})
 REFUSAL: Final = "this client runs no tools"
 
 
 class ChatPush(msgspec.Struct):
     """The union of the fields of `chat/*` pushes that matter here."""
 
-    requestId: str = ""  # noqa: N815 - the protocol's spelling, here and below
-    sessionId: str = ""  # noqa: N815
+    requestId: str | None = None  # noqa: N815 - the protocol's spelling, here and below
+    sessionId: str | None = None  # noqa: N815
     text: str | None = None
     # quirk: some builds put the piece in `content`.
     content: str | None = None
@@ -38,11 +41,11 @@ class ChatPush(msgspec.Struct):
 class ToolPush(msgspec.Struct):
     """`tool/call/sync` and `tool/invoke`."""
 
-    requestId: str = ""  # noqa: N815
-    sessionId: str = ""  # noqa: N815
-    toolCallId: str = ""  # noqa: N815
-    toolCallStatus: str = ""  # noqa: N815
-    name: str = ""
+    requestId: str | None = None  # noqa: N815
+    sessionId: str | None = None  # noqa: N815
+    toolCallId: str | None = None  # noqa: N815
+    toolCallStatus: str | None = None  # noqa: N815
+    name: str | None = None
     # `async` is a Python keyword.
     asynchronous: bool = msgspec.field(default=False, name="async")
 

@@ -1,0 +1,63 @@
+"""One exchange: sealed events in the order and the batches in which they came."""
+
+from __future__ import annotations
+
+from hypothesis import given
+
+from lingma_cli.core.chat import ChatRequest
+from lingma_cli.core.events import BlockDelta, ChatEvent, Failed, Finished
+from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.gateway.exchange import Exchange, RecordKeeper
+from tests.support.scripted_engine import SILENCE, Script, ScriptedAsk
+from tests.support.strategies import cuts, is_sentence, loose_streams
+from tests.support.virtual_time import run
+
+REQUEST = ChatRequest(model="m", messages=())
+
+
+def _keeper() -> RecordKeeper:
+    return RecordKeeper("r", caller="c", protocol="p", clock=lambda: 0.0)
+
+
+def _exchange(script: Script) -> tuple[Exchange, ScriptedAsk]:
+    ask = ScriptedAsk(script, ())
+    return Exchange(REQUEST, ask, _keeper()), ask
+
+
+@given(loose_streams.flatmap(cuts))
+def test_whatever_an_engine_says_is_a_sentence(batches: list[list[ChatEvent]]) -> None:
+    """Empty batches end it, late events vanish, and after the end there is nothing."""
+
+    async def main() -> tuple[list[ChatEvent], Finished | Failed | None, object]:
+        exchange, _ = _exchange(batches)
+        events: list[ChatEvent] = []
+        while batch := await exchange.next_batch():
+            events += batch
+        return events, exchange.end, await exchange.next_batch()
+
+    events, end, after = run(main())
+    heard: list[ChatEvent] = []
+    for batch in batches:
+        if not batch:
+            break
+        heard += batch
+    stop = next((i for i, e in enumerate(heard) if isinstance(e, Finished | Failed)), len(heard))
+    said = [e.text for e in heard[:stop] if isinstance(e, BlockDelta)]
+
+    assert is_sentence(events)
+    assert (events[-1], []) == (end, after)
+    assert "".join(said) == "".join(e.text for e in events if isinstance(e, BlockDelta))
+
+
+def test_aborting_ends_the_events_with_the_reason() -> None:
+    """The client reads why."""
+    error = LingmaError(ErrorKind.SHUTTING_DOWN, "bye")
+
+    async def main() -> tuple[Finished | Failed | None, bool]:
+        exchange, ask = _exchange([SILENCE])
+        assert exchange.alive()
+        exchange.abort(error)
+        await exchange.next_batch()
+        return exchange.end, ask.alive()
+
+    assert (Failed(error=error), False) == run(main())
