@@ -1,4 +1,4 @@
-"""The guarded protocol class, spoken to in raw bytes on both event loops."""
+"""The guarded protocol class, spoken to in raw bytes."""
 
 from __future__ import annotations
 
@@ -28,18 +28,11 @@ def _no_noise(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
-@pytest.fixture(scope="module", params=[asyncio.new_event_loop, uvloop.new_event_loop])
-def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
-    factory: LoopFactory = request.param
-    return factory
-
-
 @dataclass
 class Servers:
     """Servers with different limits around one app, each started when it is first needed."""
 
     app: Echo
-    loop_factory: LoopFactory
     stack: ExitStack
     running: dict[tuple[object, ...], tuple[str, int]] = field(default_factory=dict)
 
@@ -51,24 +44,23 @@ class Servers:
         room: int = 50,
         max_head: int = 64 * 1024,
         keep_alive: float = 5,
+        loop_factory: LoopFactory = uvloop.new_event_loop,
     ) -> tuple[str, int]:
         """Return the address of a server with these limits."""
-        key = (head, body, room, max_head, keep_alive)
+        key = (head, body, room, max_head, keep_alive, loop_factory)
         if key not in self.running:
             protocol = guarded_protocol(
                 head_timeout=head, body_timeout=body, max_connections=room, max_head=max_head
             )
-            server = listening(
-                self.app, protocol, keep_alive=keep_alive, loop_factory=self.loop_factory
-            )
+            server = listening(self.app, protocol, keep_alive=keep_alive, loop_factory=loop_factory)
             self.running[key] = self.stack.enter_context(server)
         return self.running[key]
 
 
 @pytest.fixture(scope="module")
-def servers(loop_factory: LoopFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     with ExitStack() as stack:
-        yield Servers(Echo(), loop_factory, stack)
+        yield Servers(Echo(), stack)
 
 
 @pytest.fixture
@@ -77,9 +69,9 @@ def echo(servers: Servers) -> Echo:
     return servers.app
 
 
-@pytest.fixture
-def address(servers: Servers) -> tuple[str, int]:
-    return servers.limited()
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop])
+def address(servers: Servers, request: pytest.FixtureRequest) -> tuple[str, int]:
+    return servers.limited(loop_factory=request.param)
 
 
 def post(*headers: bytes, body: bytes = b"", version: bytes = b"1.1") -> bytes:
@@ -190,10 +182,38 @@ def test_head_size_counts_line_and_headers(address: tuple[str, int], size: int) 
 def test_refusal_is_readable_while_the_client_still_sends(address: tuple[str, int]) -> None:
     """Unread bytes must not make the kernel throw the answer away."""
     with RawClient(address) as client:
-        client.send(get(b"/", b"X-A: " + b"a" * 100_000) + b"a" * 5_000_000)
+        client.send(get(b"/", b"X-A: " + b"a" * 100_000) + b"a" * 10_000_000)
 
         assert client.receive().status == 431
         assert client.rest() == b""
+
+
+def test_refusal_is_readable_when_reading_had_stopped(servers: Servers, echo: Echo) -> None:
+    """Back-pressure ends with the refusal: what still comes is read and thrown away."""
+    with RawClient(servers.limited()) as client:
+        client.send(CHUNKED.replace(b"/chunked", b"/hold") + b"ea60\r\n" + b"a" * 60_000 + b"\r\n")
+        assert client.is_silent(0.1)
+        client.send(b"1770\r\n" + b"a" * 6_000 + b"\r\nzz\r\n")
+        client.send(b"a" * 10_000_000)
+
+        assert client.receive().status == 400
+        assert client.rest() == b""
+        echo.release()
+        assert echo.left.get(timeout=WAIT_SECONDS) == "/hold"
+
+
+def test_refused_client_cannot_keep_its_connection(address: tuple[str, int]) -> None:
+    """Who does not close after a refusal is cut off, however much is still coming."""
+    begun = time.monotonic()
+    with RawClient(address) as client:
+        assert client.ask(get(b"/%zz")).status == 400
+
+        def send_on() -> None:
+            while time.monotonic() - begun < WAIT_SECONDS:
+                client.send(b"a" * 1_000)
+
+        with pytest.raises(OSError, match=r"reset|[Bb]roken"):
+            send_on()
 
 
 BROKEN_BODIES = {
@@ -219,6 +239,21 @@ def test_broken_chunks_get_one_answer(address: tuple[str, int], echo: Echo, case
         assert client.rest() == b""
         assert echo.arrived.get(timeout=WAIT_SECONDS) == "/chunked"
         assert echo.left.get(timeout=WAIT_SECONDS) == "/chunked"
+
+
+@pytest.mark.parametrize("path", [b"hold", b"late"])
+def test_refused_request_is_not_answered_later(servers: Servers, echo: Echo, path: bytes) -> None:
+    """What the application still says after a refusal, `100 Continue` included, is not sent."""
+    head = CHUNKED.replace(b"/chunked", b"/" + path).replace(
+        HOST, HOST + b"Expect: 100-continue\r\n"
+    )
+    with RawClient(servers.limited()) as client:
+        assert client.ask(head + b"zz\r\n").status == 400
+        assert echo.arrived.get(timeout=WAIT_SECONDS) == "/" + path.decode()
+        echo.release()
+
+        assert echo.left.get(timeout=WAIT_SECONDS) == "/" + path.decode()
+        assert client.rest() == b""
 
 
 def test_no_second_answer_when_a_body_breaks_after_its_answer(
@@ -343,7 +378,39 @@ def test_running_answer_is_not_cut_by_half_a_head(servers: Servers, echo: Echo) 
         assert client.is_silent(0.4)
         echo.release()
 
-        assert [client.receive().status for _ in range(2)] == [200, 408]
+        assert client.receive().status == 200
+        assert client.ask(b"TP/1.1\r\n" + HOST + b"\r\n").told["path"] == "/half"
+
+
+def test_half_a_head_has_its_own_clock_after_the_answer(servers: Servers, echo: Echo) -> None:
+    """Neither the answer nor the keep-alive time ends it, but the head's time does."""
+    for address, status in (
+        (servers.limited(head=0.25), 408),
+        (servers.limited(keep_alive=0.4), 200),
+    ):
+        with RawClient(address) as client:
+            client.send(GET % b"hold" + b"GET /half HT")
+            assert echo.arrived.get(timeout=WAIT_SECONDS) == "/hold"
+            echo.release()
+            assert client.receive().status == 200
+
+            assert client.is_silent(0.6) == (status == 200)
+            if status == 200:
+                client.send(b"TP/1.1\r\n" + HOST + b"\r\n")
+            assert client.receive().status == status
+            echo.forget()
+
+
+def test_running_answer_is_not_cut_by_the_keep_alive_time(servers: Servers, echo: Echo) -> None:
+    """An answer may take its time, the first and those after it."""
+    with RawClient(servers.limited(keep_alive=0.4)) as client:
+        for _ in range(2):
+            client.send(GET % b"hold")
+            assert echo.arrived.get(timeout=WAIT_SECONDS) == "/hold"
+            assert client.is_silent(0.6)
+            echo.release()
+
+            assert client.receive().status == 200
 
 
 def test_slow_body_times_out(servers: Servers, echo: Echo) -> None:
@@ -373,8 +440,9 @@ def test_body_that_never_ends_after_its_answer_is_cut(servers: Servers) -> None:
 def test_connection_goes_on_after_an_early_answer(servers: Servers) -> None:
     """The rest of a body that was answered early is read, and the connection stays watched."""
     with RawClient(servers.limited(keep_alive=0.4)) as client:
-        assert client.ask(CHUNKED.replace(b"/chunked", b"/early")).status == 200
-        client.send(b"3\r\nabc\r\n0\r\n\r\n")
+        assert client.ask(CHUNKED.replace(b"/chunked", b"/early") + b"3\r\n").status == 200
+        assert client.is_silent(0.6)
+        client.send(b"abc\r\n0\r\n\r\n")
         assert client.ask(GET % b"next").told["path"] == "/next"
         assert client.ask(CHUNKED.replace(b"/chunked", b"/early")).status == 200
         client.send(b"3\r\nabc\r\n0\r\n\r\n")
@@ -465,11 +533,13 @@ def test_chunk_sizes_in_packets_of_their_own_are_fine(servers: Servers) -> None:
     """The bound is on one chunk's line, not on the sum over a long body."""
     with RawClient(servers.limited(max_head=300)) as client:
         client.send(CHUNKED)
-        for _ in range(300):
-            client.send(b"1\r\n")
+        for _ in range(4):
+            client.send(b"1;a=" + b"b" * 200 + b"\r\n")
+            assert client.is_silent(0.03)
             client.send(b"a\r\n")
+            assert client.is_silent(0.03)
 
-        assert client.ask(b"0\r\n\r\n").told["body"] == "a" * 300
+        assert client.ask(b"0\r\n\r\n").told["body"] == "aaaa"
 
 
 def test_newcomer_takes_the_place_of_the_oldest_idle_connection(
@@ -511,14 +581,26 @@ def test_newcomer_is_told_when_all_are_busy(servers: Servers, echo: Echo) -> Non
     assert ask(address, GET % b"next").status == 200
 
 
+def test_clients_that_leave_make_room(servers: Servers, echo: Echo) -> None:
+    """A connection that closed while busy does not count any more."""
+    address = servers.limited(room=2)
+    for _ in range(3):
+        with RawClient(address) as client:
+            client.send(GET % b"endless")
+            assert echo.arrived.get(timeout=WAIT_SECONDS) == "/endless"
+        assert echo.left.get(timeout=WAIT_SECONDS) == "/endless"
+
+    assert ask(address, GET % b"served").status == 200
+
+
 def test_flood_of_connections_leaves_no_trace(servers: Servers) -> None:
-    """Two hundred silent connections at a limit of ten cannot keep a client out."""
+    """Silent connections beyond the limit are closed, and a client is served all the same."""
     address = servers.limited(room=10)
     with ExitStack() as stack:
-        for _ in range(200):
-            stack.enter_context(RawClient(address))
+        flood = [stack.enter_context(RawClient(address)) for _ in range(200)]
 
         assert ask(address, GET % b"served").status == 200
+        assert [client.rest() for client in flood[:190]] == [b""] * 190
 
 
 def test_old_http_is_served_and_closed(address: tuple[str, int], echo: Echo) -> None:

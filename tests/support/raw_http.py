@@ -112,7 +112,7 @@ class Echo:
             self.left.put(path)
 
     async def _read(self, path: str, receive: Receive) -> bytes | None:
-        body = b""
+        body = bytearray()
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -120,7 +120,7 @@ class Echo:
                 return None
             body += message["body"]
             if not message["more_body"] and path != "/endless":
-                return body
+                return bytes(body)
 
 
 @dataclass(frozen=True)
