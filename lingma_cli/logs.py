@@ -27,7 +27,7 @@ _LOOKS_SECRET: Final = re.compile(
     r"[\"']?(?:access[_-]?key|secret[_-]?key|api[_-]?key|personal[_-]?token|security_?oauth_?token|"
     r"refresh_?token|token_?string|machine_?token|token|password|cookie|authorization|auth)[\"']?"
     r"\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)(?P<secret>[^\s\"',;&}]{6,})"
-    r"|lgm-[A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
+    r"|lg[ma]-[A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
     re.IGNORECASE,
 )
 
@@ -36,7 +36,7 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # A cheap look before the pattern above: whatever it can match contains one of these. The plain
 # words would hit every record line, which counts tokens and names a key's label.
 _HINTS: Final = (
-    *("bearer", "basic", "password", "cookie", "auth", "lgm-", "eyj"),
+    *("bearer", "basic", "password", "cookie", "auth", "lgm-", "lga-", "eyj"),
     *(word + end for word in ("key", "token", "string") for end in "\"'=: "),
 )
 

@@ -198,8 +198,9 @@ def _executable(name: str) -> str:
 
 
 def _keys(settings: Settings, paths: Paths) -> tuple[KeyRing, GeneratedKeys | None]:
-    configured = (*settings.api_keys, settings.admin_token, settings.metrics_token)
-    check_configured([secret for secret in configured if secret is not None])
+    check_configured(settings.api_keys, "api_keys")
+    for name in ("admin_token", "metrics_token"):
+        check_configured(filter(None, [getattr(settings, name)]), name)
     no_auth = settings.no_auth or (settings.demo and is_loopback(settings.host))
     check_bind(settings.host, has_keys=not settings.no_auth, no_auth=settings.no_auth)
     generated: GeneratedKeys | None = None

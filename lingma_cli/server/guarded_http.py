@@ -18,12 +18,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar, Final
-from urllib.parse import unquote_to_bytes
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -35,15 +33,13 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from lingma_cli.errors import FACES, ErrorKind, LingmaError
 from lingma_cli.protocols.openai_error import encode_error
+from lingma_cli.server.heads import check_head
 from lingma_cli.server.replies import JSON, HeaderPair, error_headers
 
 _logger: Final = logging.getLogger(__name__)
 
 _LINGER: Final = 1.0
 _MAX_PIPELINED: Final = 16
-# Visible ASCII without `#`, which never travels, and with whole escapes only.
-_TARGET: Final = re.compile(rb"/(?:[!\"$&-~]|%[0-9A-Fa-f]{2})*")
-_CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]")
 
 
 class _Phase(Enum):
@@ -266,8 +262,8 @@ class _GuardedHttp(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.max_head:
             raise self._head_too_large()
-        _check_target(self.parser.get_method(), self.url)
-        _check_framing(self.parser.get_http_version(), self.headers)
+        version = self.parser.get_http_version()
+        check_head(self.parser.get_method(), self.url, version, self.headers)
 
     def _head_too_large(self) -> LingmaError:
         return _HeadTooLargeError(
@@ -382,42 +378,3 @@ def _refusal_of(error: httptools.HttpParserError) -> LingmaError:
     return LingmaError(
         ErrorKind.INVALID_REQUEST, "invalid HTTP request received", detail=str(error)
     )
-
-
-def _check_target(method: bytes, target: bytes) -> None:
-    if method == b"CONNECT" or not target.startswith((b"/", b"*")):
-        raise LingmaError(
-            ErrorKind.MISDIRECTED, "this server is no proxy: the request target must be a path"
-        )
-    path = unquote_to_bytes(target.partition(b"?")[0])
-    if not _TARGET.fullmatch(target) or _CONTROL.search(path) or not _is_utf8(path):
-        raise LingmaError(
-            ErrorKind.INVALID_REQUEST, "the request target holds bytes or escapes of no valid URL"
-        )
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _check_framing(version: str, headers: Sequence[HeaderPair]) -> None:
-    # Twin lengths, a length beside an encoding, folded lines and bare line ends are the
-    # parser's own errors.
-    if version not in {"1.0", "1.1"}:
-        raise LingmaError(
-            ErrorKind.INVALID_REQUEST, f"only HTTP/1.0 and HTTP/1.1 are spoken: {version}"
-        )
-    for name, value in headers:
-        if not value.isascii():
-            raise LingmaError(
-                ErrorKind.INVALID_REQUEST,
-                f"a header holds bytes that are not ASCII: `{name.decode()}`",
-            )
-        if name == b"transfer-encoding" and (version, value.strip().lower()) != ("1.1", b"chunked"):
-            raise LingmaError(
-                ErrorKind.INVALID_REQUEST, "the only transfer encoding accepted is chunked"
-            )

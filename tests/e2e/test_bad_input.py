@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.serving import Serving
 
+POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
 USER = '{"role": "user", "content": "hi"}'
 BODIES = {
     "empty": (b"", None),
@@ -19,7 +20,7 @@ BODIES = {
     "an array": (b"[]", None),
     "a number": (b"7", None),
     "null": (b"null", None),
-    "no messages": (b"{}", None),
+    "no messages": (b"{}", "messages"),
     "empty messages": (b'{"messages": []}', "messages"),
     "messages a text": (b'{"messages": "hi"}', "messages"),
     "message a text": (b'{"messages": ["hi"]}', "messages[0]"),
@@ -67,12 +68,11 @@ def test_a_hundred_megabytes(demo: Serving) -> None:
     """A body over the limit is refused, declared or chunked, without being read to its end."""
     declared = raw(
         demo,
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 104857600\r\n\r\n",
+        POST + b"Content-Length: 104857600\r\n\r\n",
     )
     piece = b"x" * (1 << 20)
     chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunked = raw(demo, head, *[chunk] * 100)
+    chunked = raw(demo, POST + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 100)
 
     assert declared.startswith(b"HTTP/1.1 413 ")
     assert chunked.startswith(b"HTTP/1.1 413 ")

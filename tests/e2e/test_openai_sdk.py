@@ -7,10 +7,17 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionUserMessageParam
 
 from tests.support.serving import Serving
 
-QUESTION = [{"role": "user", "content": '[[demo: say="你好，世界 🙂 ok" chunks=8 cut=1]]'}]
+
+def user(text: str) -> list[ChatCompletionMessageParam]:
+    """Return a conversation of one user turn."""
+    return [ChatCompletionUserMessageParam(role="user", content=text)]
+
+
+QUESTION = user('[[demo: say="你好，世界 🙂 ok" chunks=8 cut=1]]')
 ANSWER = "你好，世界 🙂 ok"
 
 
@@ -23,7 +30,7 @@ def client(demo: Serving) -> Iterator[openai.OpenAI]:
 
 def test_answers_without_streaming(client: openai.OpenAI) -> None:
     """`create` returns text, finish reason and usage."""
-    answer = client.chat.completions.create(model="org_auto", messages=QUESTION)  # type: ignore[arg-type]
+    answer = client.chat.completions.create(model="org_auto", messages=QUESTION)
 
     assert answer.choices[0].message.content == ANSWER
     assert answer.choices[0].finish_reason == "stop"
@@ -37,7 +44,7 @@ def test_streams_text_and_usage(client: openai.OpenAI) -> None:
     chunks = list(
         client.chat.completions.create(
             model="org_auto",
-            messages=QUESTION,  # type: ignore[arg-type]
+            messages=QUESTION,
             stream=True,
             stream_options={"include_usage": True},
         )
@@ -67,11 +74,11 @@ def test_async_client_gets_the_same(demo: Serving) -> None:
         async with openai.AsyncOpenAI(base_url=f"{demo.url}/v1", api_key="any") as client:
             whole = await client.chat.completions.create(
                 model="org_auto",
-                messages=QUESTION,  # type: ignore[arg-type]
+                messages=QUESTION,
             )
             stream = await client.chat.completions.create(
                 model="org_auto",
-                messages=QUESTION,  # type: ignore[arg-type]
+                messages=QUESTION,
                 stream=True,
             )
             pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
@@ -86,7 +93,7 @@ def test_errors_are_typed(client: openai.OpenAI) -> None:
         with pytest.raises(openai.RateLimitError) as caught:
             client.chat.completions.create(
                 model="org_auto",
-                messages=[{"role": "user", "content": "[[demo: finish=429 after=0]]"}],
+                messages=user("[[demo: finish=429 after=0]]"),
                 stream=stream,
             )
         assert caught.value.code == "insufficient_quota"
@@ -96,12 +103,14 @@ def test_errors_are_typed(client: openai.OpenAI) -> None:
 def test_a_break_in_mid_stream_raises(client: openai.OpenAI) -> None:
     """An error after text has come reaches the SDK as an error, not as a clean end."""
     pieces: list[str] = []
-    with pytest.raises(openai.APIError):
+
+    def read() -> None:
         for chunk in client.chat.completions.create(
-            model="org_auto",
-            messages=[{"role": "user", "content": "[[demo: finish=500 after=2]]"}],
-            stream=True,
+            model="org_auto", messages=user("[[demo: finish=500 after=2]]"), stream=True
         ):
-            pieces.append(chunk.choices[0].delta.content or "")
+            pieces.append(chunk.choices[0].delta.content or "")  # noqa: PERF401 - kept on a break
+
+    with pytest.raises(openai.APIError):
+        read()
 
     assert "".join(pieces)

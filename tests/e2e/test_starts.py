@@ -93,7 +93,8 @@ def test_any_executable_can_be_served(tmp_path: Path) -> None:
     """`--bin` runs what the user names, with the work directory where the user wants it."""
     script = tmp_path / "my lingma"
     script.write_text(
-        f"#!{sys.executable}\nimport os, sys\nfrom lingma_cli.demo.__main__ import main\nsys.exit(main(sys.argv[1:], os.environ))\n"
+        f"#!{sys.executable}\nimport os, sys\nfrom lingma_cli.demo.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:], os.environ))\n"
     )
     script.chmod(0o700)
     work_dir = tmp_path / "work dir"
