@@ -17,6 +17,7 @@ import msgspec
 
 from lingma_cli.core.events import ChatEvent, Failed
 from lingma_cli.core.grammar import Seal
+from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.protocols.client.openai_chat import PATH, Decoder, Turn, encode_request
 from lingma_cli.protocols.client.openai_error import decode_error
@@ -26,7 +27,6 @@ from lingma_cli.secret import Secret
 # minute by default; after this much silence nothing will come any more.
 _READ_TIMEOUT: Final = 300.0
 _CONNECT_TIMEOUT: Final = 5.0
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HINTS: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     {
         ErrorKind.UNAUTHENTICATED: "set `LINGMA_API_KEY` to what `lingma key show` prints "
@@ -43,7 +43,7 @@ class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     name: str = ""
-    context_window: int | None = 0
+    context_window: int = 0
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,38 +56,23 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `/healthz`."""
 
-    ok: bool
-    pool_size: int = 0
-    pool_ready: int = 0
-    instances: tuple[Instance, ...] = ()
+    instances: tuple[Instance, ...]
 
 
 class PoolEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One engine as `/internal/stats` shows it; `generation` grows with every restart."""
+    """One engine as `/internal/stats` shows it."""
 
     name: str
     state: str
-    generation: int = 0
     in_flight: int = 0
     last_error: str | None = None
 
 
 class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
-    """How full the server is; `limit` 0 means none."""
+    """How full the server is."""
 
     in_flight: int = 0
     queued: int = 0
-    rejected_total: int = 0
-    limit: int | None = None
-
-
-class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the requests since the start."""
-
-    requests_total: int = 0
-    success_total: int = 0
-    error_total: int = 0
-    cancelled_total: int = 0
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +80,6 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     concurrency: Concurrency
     pool: tuple[PoolEntry, ...] = ()
-    stats: Counters
 
 
 class _Models(msgspec.Struct):
@@ -135,7 +119,7 @@ class Client:
             # A proxy of the environment is for the internet, not for a server on this machine.
             self._http = httpx.Client(
                 base_url=url,
-                trust_env=httpx.URL(url).host not in _LOOPBACK,
+                trust_env=not is_loopback(httpx.URL(url).host),
                 timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
             )
         except (httpx.InvalidURL, ValueError) as error:
@@ -156,7 +140,7 @@ class Client:
         return self._get("/healthz", Health, None)
 
     def stats(self) -> Stats:
-        """Return load and counters; needs the admin token."""
+        """Return the load and how each engine is; needs the admin token."""
         return self._get("/internal/stats", Stats, self._admin_token)
 
     @contextmanager

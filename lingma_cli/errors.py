@@ -51,7 +51,6 @@ class LingmaError(Exception):
         hint: what to do about it, for a person at a terminal.
         param: the path into the request body (`messages[0].content`), if there is one.
         retry_after: seconds after which another try makes sense.
-        detail: status code or reason that the engine gave, for the record.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class LingmaError(Exception):
         hint: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
-        detail: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -70,7 +68,6 @@ class LingmaError(Exception):
         self.hint = hint
         self.param = param
         self.retry_after = retry_after
-        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)

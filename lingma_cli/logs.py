@@ -15,55 +15,11 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from lingma_cli.secret import DOTS, Secret
+from lingma_cli.secret import Redactor, Secret
 
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="-")
 
-_MIN_SECRET: Final = 6
-# What looks like a credential whoever logs it: our keys, bearer values, JWTs, query strings of
-# login pages, and the token fields of the Lingma protocol.
-_LOOKS_SECRET: Final = re.compile(
-    r"(?P<keep>(?:bearer|basic)\s+|"
-    r"[\"']?(?:access[_-]?key|secret[_-]?key|api[_-]?key|personal[_-]?token|security_?oauth_?token|"
-    r"refresh_?token|token_?string|machine_?token|token|password|cookie|authorization|auth)[\"']?"
-    r"\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)(?P<secret>[^\s\"',;&}]{6,})"
-    r"|lg[ma]-[A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
-    re.IGNORECASE,
-)
-
-
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# A cheap look before the pattern above: whatever it can match contains one of these. The plain
-# words would hit every record line, which counts tokens and names a key's label.
-_HINTS: Final = (
-    *("bearer", "basic", "password", "cookie", "auth", "lgm-", "lga-", "eyj"),
-    *(word + end for word in ("key", "token", "string") for end in "\"'=: "),
-)
-
-
-class Redactor:
-    """Replaces known secrets, and whatever looks like one, with dots.
-
-    Args:
-        secrets: values to hide wherever they appear; shorter ones than six characters are left
-            to the patterns, since they would blot out ordinary words.
-    """
-
-    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        known = {secret.reveal() for secret in secrets}
-        escaped = sorted(
-            (re.escape(value) for value in known if len(value) >= _MIN_SECRET), key=len
-        )
-        self._known = re.compile("|".join(reversed(escaped))) if escaped else None
-
-    def __call__(self, text: str) -> str:
-        """Return `text` without its secrets."""
-        if self._known is not None:
-            text = self._known.sub(DOTS, text)
-        lowered = text.lower()
-        if not any(hint in lowered for hint in _HINTS):
-            return text
-        return _LOOKS_SECRET.sub(lambda found: (found["keep"] or "") + DOTS, text)
 
 
 class LineFormatter(logging.Formatter):
@@ -79,7 +35,8 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the finished, redacted line; a traceback follows on indented lines of text."""
-        values: dict[str, Any] = self._redacted(getattr(record, "values", {}))
+        given: dict[str, Any] = getattr(record, "values", {})
+        values = {key: self._redacted(item) for key, item in given.items()}
         message = self._redact(record.getMessage())
         trace = self._redact(self.formatException(record.exc_info)) if record.exc_info else ""
         moment = datetime.fromtimestamp(record.created, tz=UTC).astimezone()
@@ -104,7 +61,7 @@ class LineFormatter(logging.Formatter):
             case str():
                 return self._redact(value)
             case dict():
-                return {key: self._redacted(item) for key, item in value.items()}
+                return {self._redact(str(key)): self._redacted(item) for key, item in value.items()}
             case list() | tuple():
                 return [self._redacted(item) for item in value]
             case None | bool() | int() | float():

@@ -18,18 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lingma_cli.auth.keys import (
-    GeneratedKeys,
-    KeyRing,
-    check_bind,
-    check_configured,
-    is_loopback,
-    load_or_create,
-)
+from lingma_cli.auth.keys import KeyRing, check_configured
+from lingma_cli.auth.keys_file import GeneratedKeys, load_or_create
 from lingma_cli.control.registry import Registry
 from lingma_cli.control.supervisor import Supervisor
 from lingma_cli.core.chat import AskMode, Model
 from lingma_cli.core.ids import random_hex
+from lingma_cli.core.loopback import is_loopback
 from lingma_cli.engines.lingma.engine import LingmaEngine, LingmaOptions
 from lingma_cli.engines.lingma.prompt import AgentWords
 from lingma_cli.errors import ErrorKind, LingmaError
@@ -39,6 +34,7 @@ from lingma_cli.logs import set_up_logs
 from lingma_cli.paths import Paths
 from lingma_cli.secret import Secret
 from lingma_cli.server.app import build_app
+from lingma_cli.server.exposure import check_bind
 from lingma_cli.server.guarded_http import guarded_protocol
 from lingma_cli.server.life import bind, make_server, serve_until_signal
 from lingma_cli.server.presence import ServerFile, announce, only_server
@@ -72,8 +68,8 @@ def run_server(
     on_listening: Callable[[Listening], None],
     on_models: Callable[[Sequence[Model]], None],
     on_trouble: Callable[[LingmaError], None],
-) -> int:
-    """Serve until a signal ends it; return the exit code.
+) -> None:
+    """Serve until a signal ends it.
 
     Args:
         settings: all of them.
@@ -113,7 +109,6 @@ def run_server(
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings, paths, listener, keys, supervisor, tell, on_models))
-    return 0
 
 
 async def _serve(
@@ -133,6 +128,7 @@ async def _serve(
         body_limit=settings.body_limit,
         new_id=random_hex,
         clock=time.monotonic,
+        wall_clock=time.time,
     )
     protocol = guarded_protocol(
         head_timeout=settings.head_timeout, max_connections=_MAX_CONNECTIONS
@@ -202,7 +198,7 @@ def _keys(settings: Settings, paths: Paths) -> tuple[KeyRing, GeneratedKeys | No
     for name in ("admin_token", "metrics_token"):
         check_configured(filter(None, [getattr(settings, name)]), name)
     no_auth = settings.no_auth or (settings.demo and is_loopback(settings.host))
-    check_bind(settings.host, has_keys=not settings.no_auth, no_auth=settings.no_auth)
+    check_bind(settings.host, no_auth=settings.no_auth)
     generated: GeneratedKeys | None = None
     api_keys, admin_token = settings.api_keys, settings.admin_token
     if not no_auth and not (api_keys and admin_token):

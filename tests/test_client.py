@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lingma_cli.client import Client, ListedModel
+from lingma_cli.client import Client, Instance, ListedModel
 from lingma_cli.core.chat import Role
 from lingma_cli.core.collect import Collector
 from lingma_cli.core.events import BlockDelta, FinishReason, Usage
@@ -129,13 +129,15 @@ def test_a_refusal_is_raised_as_what_it_says() -> None:
 def test_another_program_on_the_port_is_told_apart(status: int) -> None:
     """HTML and foreign JSON are not taken for an answer."""
     for body in (b"<html>", b"{}", b"\xff"):
+        reply = Reply(status=status, pieces=[body])
         with (
-            openai_server(models=Reply(status=status, pieces=[body])) as server,
+            openai_server(models=reply, health=reply) as server,
             connect(server.url) as client,
-            pytest.raises(LingmaError, match="does not answer like lingma") as raised,
         ):
-            client.models()
-        assert ErrorKind.ENGINE_FAILED is raised.value.kind
+            for call in (Client.models, Client.health):
+                with pytest.raises(LingmaError, match="does not answer like lingma") as raised:
+                    call(client)
+                assert ErrorKind.ENGINE_FAILED is raised.value.kind
 
 
 @pytest.mark.parametrize("call", [Client.models, Client.health, Client.stats, ask])
@@ -170,7 +172,7 @@ def test_each_path_gets_its_own_key() -> None:
     ):
         assert (ListedModel(id="m", name="M", context_window=8),) == client.models()
         assert client.stats().concurrency.in_flight == 2
-        assert client.health().ok
+        assert client.health().instances == (Instance(name="demo-0", state="ready"),)
 
     sent = {asked.path: asked.headers.get("authorization") for asked in server.asked}
     assert sent == {

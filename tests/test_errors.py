@@ -60,9 +60,7 @@ def test_what_the_client_did_wrong_is_not_retried(kind: ErrorKind) -> None:
 
 def test_an_error_carries_what_its_readers_need() -> None:
     """Its text is the sentence, the rest stands beside it."""
-    error = LingmaError(
-        ErrorKind.OVERLOADED, "busy", hint="wait", param="p", retry_after=1.5, detail="d"
-    )
+    error = LingmaError(ErrorKind.OVERLOADED, "busy", hint="wait", param="p", retry_after=1.5)
 
     assert (
         str(error),
@@ -70,5 +68,4 @@ def test_an_error_carries_what_its_readers_need() -> None:
         error.hint,
         error.param,
         error.retry_after,
-        error.detail,
-    ) == ("busy", "busy", "wait", "p", 1.5, "d")
+    ) == ("busy", "busy", "wait", "p", 1.5)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingma_cli.logs import LineFormatter, Redactor, request_id, set_up_logs
-from lingma_cli.secret import DOTS, Secret
+from lingma_cli.logs import LineFormatter, request_id, set_up_logs
+from lingma_cli.secret import Redactor, Secret
 
 CANARY = "s3cr3t-canary-value"
 
@@ -77,51 +77,6 @@ def test_nothing_can_forge_a_line(text: str, as_json: bool) -> None:
 
 # redaction
 
-LOOKS_SECRET = [
-    f"Authorization: Bearer {CANARY}",
-    f"authorization=Basic {CANARY}",
-    f'{{"token": "{CANARY}"}}',
-    f"'refreshToken': '{CANARY}'",
-    f"api_key={CANARY}",
-    f"https://host/cb?token={CANARY}&x=1",
-    f"https://host/cb?auth={CANARY}",
-    f"securityOauthToken={CANARY}",
-    f"personal_token: {CANARY}",
-    f"Cosy-MachineToken: {CANARY}",
-    f"X-Api-Key: {CANARY}",
-    f"password = {CANARY}",
-    f"Cookie: {CANARY}",
-    f"lgm-{CANARY}",
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.canary-signature",
-]
-
-
-@pytest.mark.parametrize("text", LOOKS_SECRET)
-def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
-    """Whoever logs it, and however it is spelled."""
-    shown = Redactor()(text)
-
-    assert "canary" not in shown
-    assert DOTS in shown
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "used 1200 tokens",
-        "max_tokens=4096",
-        "input_tokens=12345678",
-        "the key is in the file",
-        "caller=key-1 model=org_auto",
-        "author: someone",
-        "/v1/chat/completions 200",
-    ],
-)
-def test_ordinary_words_stay(text: str) -> None:
-    """A log that hides everything is no log."""
-    assert text == Redactor()(text)
-
-
 # What an HTTP header can carry.
 keys = st.text(string.ascii_letters + string.digits + string.punctuation, min_size=6, max_size=30)
 
@@ -129,12 +84,14 @@ keys = st.text(string.ascii_letters + string.digits + string.punctuation, min_si
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @given(value=keys, around=st.text(max_size=5))
 def test_no_known_secret_reaches_a_line(value: str, around: str, as_json: bool) -> None:
-    """In a message, a value, a nested value and an exception, whatever characters it has."""
+    """In a message, a value, a nested value or its key, and an exception, whatever it holds."""
     try:
         raise ValueError(f"{around}{value}")
     except ValueError as error:
         caught = (type(error), error, error.__traceback__)
-    record = _record("%s", f"{around}{value}{around}", direct=value, nested={"a": [value]})
+    record = _record(
+        "%s", f"{around}{value}{around}", direct=value, nested={"a": [value, {value: 1}]}
+    )
     record.exc_info = caught
 
     line = _line(record, as_json=as_json, secrets=(value,))
@@ -144,18 +101,6 @@ def test_no_known_secret_reaches_a_line(value: str, around: str, as_json: bool) 
     if as_json:
         assert value not in json.loads(line)["direct"]
         assert value not in str(json.loads(line)["nested"]["a"])
-
-
-def test_the_longer_of_two_secrets_goes_first() -> None:
-    """No tail of a secret stays behind because another one is its beginning."""
-    redact = Redactor([Secret("abcdef"), Secret("abcdef-ghijkl")])
-
-    assert redact("abcdef-ghijkl") == DOTS
-
-
-def test_short_secrets_do_not_blot_out_words() -> None:
-    """A key of few characters is left to the patterns."""
-    assert Redactor([Secret("a")])("a cat") == "a cat"
 
 
 # set-up

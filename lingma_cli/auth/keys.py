@@ -1,4 +1,4 @@
-"""API keys and tokens: which tier they open, which are too weak, where generated ones live.
+"""API keys and tokens: which tier they open, and which are too weak.
 
 Owns: the tiers and the rule that no secret opens a tier other than its own. Must not know: HTTP;
 how a key was presented is the business of the doors.
@@ -6,28 +6,19 @@ how a key was presented is the business of the doors.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import hmac
-import ipaddress
-import os
 import re
-import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.paths import private_folder, write_private
 from lingma_cli.secret import Secret
 
 _MIN_LENGTH: Final = 16
 _MIN_DIFFERENT: Final = 6
-_MAX_FILE: Final = 64 * 1024
 _PLACEHOLDER: Final = re.compile(
     r"change.?(me|this|it)|replace.?(me|this|it)|your.{0,12}(key|token|secret)|placeholder|<.*>",
     re.IGNORECASE,
@@ -125,7 +116,7 @@ def check_configured(
             message never holds the value.
     """
     for secret in secrets:
-        fault = _weakness(secret.reveal())
+        fault = weakness(secret.reveal())
         if fault is not None:
             raise LingmaError(
                 ErrorKind.USAGE,
@@ -134,7 +125,8 @@ def check_configured(
             )
 
 
-def _weakness(value: str) -> str | None:
+def weakness(value: str) -> str | None:
+    """Return why `value` is no good secret, as the end of a sentence about it; else `None`."""
     if len(value) < _MIN_LENGTH:
         return f"is shorter than {_MIN_LENGTH} characters"
     if not _HEADER_TEXT.fullmatch(value):
@@ -142,131 +134,3 @@ def _weakness(value: str) -> str | None:
     if _PLACEHOLDER.search(value) or len(set(value)) < _MIN_DIFFERENT:
         return "is a placeholder"
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` (127.0.0.0/8, `::1`, `localhost`) is reached from this machine only."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    # `::ffff:127.0.0.1` and the like are not worth the doubt.
-    return address == ipaddress.IPv6Address("::1") or (
-        isinstance(address, ipaddress.IPv4Address) and address.is_loopback
-    )
-
-
-def check_bind(host: str, *, has_keys: bool, no_auth: bool) -> None:
-    """Refuse to be reachable from other machines without keys.
-
-    Args:
-        host: the address to listen on; empty means all.
-        has_keys: whether keys are configured or generated.
-        no_auth: whether the user wants none asked for.
-
-    Raises:
-        LingmaError: `host` is not loopback, and keys are missing or switched off.
-    """
-    if is_loopback(host):
-        return
-    if no_auth:
-        raise LingmaError(
-            ErrorKind.USAGE,
-            f"`--no-auth` is for loopback addresses only, not for `{host}`",
-            hint="leave `--no-auth` out, or listen on 127.0.0.1",
-        )
-    if not has_keys:
-        raise LingmaError(
-            ErrorKind.USAGE,
-            f"no listening beyond loopback without keys: `{host}`",
-            hint="set `LINGMA_API_KEYS` and `LINGMA_ADMIN_TOKEN`, or listen on 127.0.0.1",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratedKeys:
-    """The key and token that this installation made for itself.
-
-    Attributes:
-        api_key: begins with `lgm-`.
-        admin_token: begins with `lga-`.
-        is_new: made by this very call.
-    """
-
-    api_key: Secret
-    admin_token: Secret
-    is_new: bool
-
-
-class _KeysFile(msgspec.Struct):
-    api_key: str
-    admin_token: str
-
-
-def load_or_create(keys_file: Path, new_token: Callable[[], str]) -> GeneratedKeys:
-    """Return the keys in `keys_file`; make and store them if there is no such file.
-
-    Args:
-        keys_file: JSON, `{"api_key": "lgm-…", "admin_token": "lga-…"}`, mode 0600.
-        new_token: a source of unguessable texts, say `secrets.token_urlsafe`.
-
-    Raises:
-        LingmaError: the file or its folder is not the user's own and private, or the file is
-            corrupt: it is never made anew by itself, since clients hold the old key.
-    """
-    private_folder(keys_file.parent)
-    content = _read_private(keys_file)
-    if content is not None:
-        stored = _parse(keys_file, content)
-        return _generated(stored, is_new=False)
-    made = _KeysFile(api_key=f"lgm-{new_token()}", admin_token=f"lga-{new_token()}")
-    write_private(keys_file, msgspec.json.encode(made).decode() + "\n")
-    return _generated(made, is_new=True)
-
-
-def _generated(keys: _KeysFile, *, is_new: bool) -> GeneratedKeys:
-    return GeneratedKeys(
-        api_key=Secret(keys.api_key), admin_token=Secret(keys.admin_token), is_new=is_new
-    )
-
-
-def _read_private(path: Path) -> bytes | None:
-    # Opened first and looked at afterwards, so that nobody can swap the file in between; without
-    # O_NONBLOCK a planted FIFO would hang the start.
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise _unusable(path, f"{reason}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _unusable(path, "it is no regular file")
-        if os.name == "posix" and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-            raise _unusable(path, "it belongs to somebody else or others may open it")
-        return os.read(descriptor, _MAX_FILE)
-    finally:
-        os.close(descriptor)
-
-
-def _parse(path: Path, content: bytes) -> _KeysFile:
-    try:
-        keys = msgspec.json.decode(content, type=_KeysFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _unusable(path, "it is corrupt") from error
-    if _weakness(keys.api_key) or _weakness(keys.admin_token):
-        raise _unusable(path, "it is corrupt")
-    return keys
-
-
-def _unusable(path: Path, reason: str) -> LingmaError:
-    return LingmaError(
-        ErrorKind.USAGE,
-        f"cannot trust the keys in `{path}`: {reason}",
-        hint=f"run `chmod 600 {path}`, or remove it and a new key will be made",
-    )

@@ -24,6 +24,7 @@ from lingma_cli.cli import (
 )
 from lingma_cli.cli.usage import explain
 from lingma_cli.errors import FACES, LingmaError
+from lingma_cli.secret import Redactor
 
 Command = Callable[..., None]
 
@@ -128,8 +129,6 @@ def _fail(error: LingmaError) -> int:
 
 
 def _unexpected(error: Exception) -> int:
-    from lingma_cli.logs import Redactor  # noqa: PLC0415 - only needed now
-
     redact = Redactor()
     output.say(f"error: unexpected {type(error).__name__}: {redact(str(error))}")
     if os.environ.get("LINGMA_TRACEBACK"):

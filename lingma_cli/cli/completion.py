@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lingma_cli.cli import output
+from lingma_cli.cli.outline import outline
 from lingma_cli.errors import ErrorKind, LingmaError
 
 Shell = Annotated[
@@ -14,9 +15,8 @@ Shell = Annotated[
 ]
 
 
-def completion(shell: Shell) -> None:
+def completion(context: typer.Context, shell: Shell) -> None:
     """Print the completion script for a shell."""
-    from lingma_cli.cli.app import tree  # noqa: PLC0415 - the app lists this command
     from lingma_cli.cli.completions import SCRIPTS  # noqa: PLC0415 - no other command needs it
 
     if shell not in SCRIPTS:
@@ -25,4 +25,4 @@ def completion(shell: Shell) -> None:
             f"unknown shell: `{shell}`",
             hint=f"choose one of {', '.join(SCRIPTS)}",
         )
-    output.print_text(SCRIPTS[shell].render(tree()).rstrip("\n"))
+    output.print_text(SCRIPTS[shell].render(outline(context.find_root().command)).rstrip("\n"))

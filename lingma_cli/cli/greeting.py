@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from lingma_cli import __version__
 from lingma_cli.core.chat import Model
-from lingma_cli.repl.terminal import clean_line
+from lingma_cli.core.terminal import clean_line
 
 if TYPE_CHECKING:
     from lingma_cli.wiring import Listening

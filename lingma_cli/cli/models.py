@@ -21,5 +21,5 @@ def models(*, url: Url = None, config: ConfigFile = None, json: Json = False) ->
     output.print_columns([("ID", "NAME", "CONTEXT"), *rows])
 
 
-def _tokens(count: int | None) -> str:
+def _tokens(count: int) -> str:
     return f"{count:,}" if count else "-"

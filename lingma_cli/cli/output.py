@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TextIO
 
+from lingma_cli.core.terminal import clean, clean_line
 from lingma_cli.errors import LingmaError
-from lingma_cli.repl.terminal import clean, clean_line
 
 EXIT_UNEXPECTED: Final = 1
 EXIT_INTERRUPTED: Final = 130

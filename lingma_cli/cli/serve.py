@@ -6,8 +6,6 @@ import os
 import sys
 from typing import Any
 
-import typer
-
 from lingma_cli.cli import output
 from lingma_cli.cli.options import ConfigFile, load_settings, with_settings_options
 from lingma_cli.paths import find_paths
@@ -22,7 +20,7 @@ def serve(*, config: ConfigFile = None, **flags: Any) -> None:
     from lingma_cli.wiring import run_server  # noqa: PLC0415
 
     greeter = Greeter(output.say, is_terminal=output.is_terminal(sys.stderr))
-    code = run_server(
+    run_server(
         settings,
         paths,
         os.environ,
@@ -30,5 +28,3 @@ def serve(*, config: ConfigFile = None, **flags: Any) -> None:
         on_models=greeter.introduce,
         on_trouble=output.say_error,
     )
-    if code:
-        raise typer.Exit(code)

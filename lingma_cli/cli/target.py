@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import msgspec
-
+from lingma_cli.auth import keys_file
 from lingma_cli.cli.options import load_settings
+from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import Paths, find_paths
 from lingma_cli.secret import Secret
+from lingma_cli.server.presence import ServerFile, find_server
 from lingma_cli.settings import Settings
 
 if TYPE_CHECKING:
     from lingma_cli.client import Client
-
-T = TypeVar("T")
-
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,26 +29,13 @@ class Keys:
     admin: Secret | None
 
 
-class RunningServer(msgspec.Struct, frozen=True, kw_only=True):
-    """What `serve` wrote down; `started` is seconds since the epoch."""
-
-    url: str
-    pid: int
-    started: float
-
-
-class _KeysFile(msgspec.Struct):
-    api_key: str = ""
-    admin_token: str = ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A server and what to show it; `server` is `None` when the user named the address."""
 
     url: str
     keys: Keys
-    server: RunningServer | None
+    server: ServerFile | None
 
     def connect(self) -> Client:
         """Return a client, to be closed by its `with`."""
@@ -90,51 +73,25 @@ def find_keys(settings: Settings, paths: Paths) -> Keys:
     """Return the configured keys, else the generated ones.
 
     Raises:
-        LingmaError: the file with the generated keys exists and cannot be read.
+        LingmaError: the file with the generated keys exists and cannot be trusted.
     """
-    generated = _read(paths.keys_file, _KeysFile) or _KeysFile()
-    api = settings.api_keys[0] if settings.api_keys else _secret(generated.api_key)
-    return Keys(api=api, admin=settings.admin_token or _secret(generated.admin_token))
+    generated = keys_file.load(paths.keys_file)
+    api = settings.api_keys[0] if settings.api_keys else None
+    admin = settings.admin_token
+    if generated is not None:
+        api, admin = api or generated.api_key, admin or generated.admin_token
+    return Keys(api=api, admin=admin)
 
 
-def _secret(value: str) -> Secret | None:
-    return Secret(value) if value else None
-
-
-def _running_server(paths: Paths) -> RunningServer:
-    server = _read(paths.server_file, RunningServer)
-    if server is None or not _is_alive(server.pid):
+def _running_server(paths: Paths) -> ServerFile:
+    server = find_server(paths)
+    if server is None:
         raise LingmaError(
             ErrorKind.SERVER_NOT_FOUND,
             "no running server found",
             hint="run `lingma serve` in another terminal, or name one with `--url`",
         )
     return server
-
-
-def _is_alive(pid: int) -> bool:
-    import psutil  # noqa: PLC0415 - `key show` does without
-
-    return pid > 0 and psutil.pid_exists(pid)
-
-
-def _read(path: Path, shape: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=shape)
-    except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _unusable(path, str(error)) from error
-    except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
-
-
-def _unusable(path: Path, reason: str) -> LingmaError:
-    return LingmaError(
-        ErrorKind.USAGE,
-        f"cannot read `{path}`: {reason}",
-        hint="delete it and run `lingma serve` again",
-    )
 
 
 def _base_url(named: str) -> tuple[str, bool]:
@@ -150,4 +107,4 @@ def _base_url(named: str) -> tuple[str, bool]:
             "the server's address is not usable",
             hint="write it like `--url http://127.0.0.1:8317`",
         )
-    return f"{parts.scheme}://{parts.netloc}", parts.hostname in _LOOPBACK
+    return f"{parts.scheme}://{parts.netloc}", is_loopback(parts.hostname or "")

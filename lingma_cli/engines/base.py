@@ -21,10 +21,6 @@ class Ask(Protocol):
         """What the engine had to drop or degrade so far."""
         ...
 
-    def alive(self) -> bool:
-        """Tell whether the process and the connection behind this ask are up."""
-        ...
-
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Wait for events and return all that are ready, loosely bracketed.
 

@@ -88,10 +88,6 @@ class Exchange:
         """Token counts, once the engine has reported or we have estimated them."""
         return self._counter.usage
 
-    def alive(self) -> bool:
-        """Tell whether the engine is verifiably at work on it."""
-        return self._ask.alive()
-
     def abort(self, error: LingmaError) -> None:
         """End the events with `error` and stop the engine."""
         self._ask.abort(error)

@@ -169,6 +169,8 @@ def _message(item: _Message, path: str, notes: list[Note]) -> Message:
         text = "".join(part.text for part in parts if isinstance(part, TextPart))
         call_id = item.tool_call_id or item.name or ""
         parts = [ToolOutputPart(call_id=call_id, text=text)]
+    elif item.name:
+        notes.append(Note(code="name_dropped", text=f"{path}: speakers' names are not forwarded"))
     for call in item.tool_calls or ():
         function = call.function
         parts.append(ToolUsePart(call_id=call.id, name=function.name, arguments=function.arguments))

@@ -1,4 +1,4 @@
-"""Server-sent events: one frame out, and a reader for the caller's side.
+"""Server-sent events: their content type, and a reader for the caller's side.
 
 Source: the WHATWG HTML standard, section "server-sent events".
 """
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Final
 
 CONTENT_TYPE: Final = "text/event-stream; charset=utf-8"
-PING: Final = b": ping\n\n"
 
 
 class SseReader:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TextIO
 
 from lingma_cli.core.events import BlockClosed, BlockDelta, BlockKind, BlockOpened, ChatEvent
-from lingma_cli.repl.terminal import Sanitiser
+from lingma_cli.core.terminal import Sanitiser
 
 _DIM: Final = "\x1b[2m"
 _PLAIN: Final = "\x1b[0m"

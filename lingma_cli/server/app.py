@@ -1,4 +1,4 @@
-"""The ASGI application: the route table behind its doors, every error in the caller's dialect."""
+"""The ASGI application: the route table behind its doors, every error in its path's dialect."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def build_app(
     body_limit: int,
     new_id: NewId,
     clock: Callable[[], float],
+    wall_clock: Callable[[], float],
 ) -> ASGIApp:
-    """Return the application; the outermost door comes first in the reading below."""
-    table = endpoints(gateway, body_limit)
+    """Return the application; its doors are put around it from the innermost out."""
+    table = endpoints(gateway, body_limit, wall_clock)
     routes = [
         Route(endpoint.path, endpoint.handler, methods=list(endpoint.methods)) for endpoint in table
     ]
@@ -49,14 +50,15 @@ def build_app(
         },
     )
     inner.router.redirect_slashes = False
-    guarded = KeyGuard(inner, keys, _tiers(table), clock=clock)
+    guarded = KeyGuard(inner, keys, tiers(table), clock=clock)
     return RequestIds(HostGuard(guarded, allowed_hosts), new_id)
 
 
-def _tiers(table: tuple[Endpoint, ...]) -> Callable[[str, str], Tier | None]:
+def tiers(table: tuple[Endpoint, ...]) -> Callable[[str], Tier | None]:
+    """Return what tells a path's tier, `None` for a path that is not in `table`."""
     patterns = [(compile_path(endpoint.path)[0], endpoint.tier) for endpoint in table]
 
-    def tier_of(_method: str, path: str) -> Tier | None:
+    def tier_of(path: str) -> Tier | None:
         return next((tier for pattern, tier in patterns if pattern.match(path)), None)
 
     return tier_of
@@ -70,8 +72,8 @@ class _ErrorResponse(Response):
         self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        del scope, receive
-        await send_error(send, self._error)
+        del receive
+        await send_error(scope, send, self._error)
 
 
 async def _own_error(_: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lingma_cli.auth.keys import KeyRing, Tier, caller_label
 from lingma_cli.core.ids import NewId, accepted_request_id
+from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.logs import request_id
 from lingma_cli.server.replies import JSON, send_error
@@ -69,7 +70,7 @@ def _marked(headers: Iterable[tuple[bytes, bytes]], chosen: str) -> list[tuple[b
     return marked
 
 
-# Names and ports are compared as bytes with a list, so this only has to split them without
+# Names and ports are compared exactly, so this only has to split them without
 # leaving room for a second reading: no userinfo, no spaces, no empty port, no final dot.
 _AUTHORITY: Final = re.compile(
     rb"(?P<name>\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?)"
@@ -77,7 +78,6 @@ _AUTHORITY: Final = re.compile(
     re.IGNORECASE,
 )
 _ORIGIN: Final = re.compile(rb"https?://(?P<authority>[^/]+)")
-_LOOPBACK: Final = (b"127.0.0.1", b"localhost", b"[::1]")
 _OWN_PAGE: Final = frozenset({b"same-origin", b"none"})
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -114,8 +114,7 @@ class HostGuard:
 
     def __init__(self, app: ASGIApp, allowed_hosts: Iterable[str] = ()) -> None:
         self._app = app
-        self._allowed = {_Authority(name, None) for name in _LOOPBACK}
-        self._allowed.update(map(_configured_host, allowed_hosts))
+        self._allowed = frozenset(map(_configured_host, allowed_hosts))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 421, 403 or 415."""
@@ -123,7 +122,7 @@ class HostGuard:
         if fault is None:
             await self._app(scope, receive, send)
         else:
-            await send_error(send, fault)
+            await send_error(scope, send, fault)
 
     def _fault(self, scope: Scope) -> LingmaError | None:
         if not self._is_ours(_values(scope, b"host")):
@@ -148,7 +147,9 @@ class HostGuard:
         authority = _authority(named[0]) if len(named) == 1 else None
         if authority is None:
             return False
-        return not self._allowed.isdisjoint({authority, _Authority(authority.name, None)})
+        return is_loopback(authority.name.decode()) or not self._allowed.isdisjoint(
+            {authority, _Authority(authority.name, None)}
+        )
 
 
 def _configured_host(text: str) -> _Authority:
@@ -189,7 +190,7 @@ class KeyGuard:
     Args:
         app: what is behind this door.
         keys: what opens which tier.
-        tier_of: the tier of a method and path; `None` for paths that are no route, which are
+        tier_of: the tier of a path; `None` for paths that are no route, which are
             guarded like the API so that nobody can list routes without a key.
         clock: monotonic seconds, for the log's throttle.
     """
@@ -198,7 +199,7 @@ class KeyGuard:
         self,
         app: ASGIApp,
         keys: KeyRing,
-        tier_of: Callable[[str, str], Tier | None],
+        tier_of: Callable[[str], Tier | None],
         *,
         clock: Callable[[], float],
     ) -> None:
@@ -214,14 +215,16 @@ class KeyGuard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        tier = self._tier_of(scope["method"], scope["path"]) or Tier.API
+        tier = self._tier_of(scope["path"]) or Tier.API
         if self._keys.is_open(tier):
             caller = "local"
         else:
             presented = _presented_key(scope)
             if presented is None or not self._keys.allows(tier, presented):
                 self._log_failure()
-                await send_error(send, _unauthenticated(), [(b"www-authenticate", b"Bearer")])
+                await send_error(
+                    scope, send, _unauthenticated(), [(b"www-authenticate", b"Bearer")]
+                )
                 return
             caller = caller_label(presented)
         scope.setdefault("state", {})["caller"] = caller

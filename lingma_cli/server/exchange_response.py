@@ -8,8 +8,8 @@ becomes an HTTP status; later ones are events of the stream.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,6 @@ from lingma_cli.protocols.sse import CONTENT_TYPE
 from lingma_cli.protocols.wire import WireProtocol
 from lingma_cli.server.replies import send_error, send_json
 
-_STALL_SECONDS: Final = 60.0
 _STREAM_HEADERS: Final = (
     (b"content-type", CONTENT_TYPE.encode()),
     (b"cache-control", b"no-cache, no-transform"),
@@ -50,30 +49,32 @@ class ExchangeResponse:
     Args:
         open_exchange: opens the exchange; called once, inside the response.
         envelope: see `Envelope`.
+        stall_timeout: seconds that one write may take.
     """
 
     def __init__(
         self,
         open_exchange: Callable[[], AbstractAsyncContextManager[Exchange]],
         envelope: Envelope,
+        *,
+        stall_timeout: float = 60.0,
     ) -> None:
         self._open_exchange = open_exchange
         self._envelope = envelope
+        self._stall_timeout = stall_timeout
         self._sending_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pump until the end, the client's leave or the server's."""
-        del scope
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
-            pump = group.create_task(self._pump(send))
+            pump = group.create_task(self._pump(scope, send))
             leave = group.create_task(_client_left(receive))
             pump.add_done_callback(lambda _: leave.cancel())
             leave.add_done_callback(lambda _: pump.cancel())
-            stall = loop.call_later(_STALL_SECONDS, self._check_stall, loop, pump)
-            pump.add_done_callback(lambda _: stall.cancel())
+            with self._stall_watch(pump):
+                await asyncio.wait([pump])
 
-    async def _pump(self, send: Send) -> None:
+    async def _pump(self, scope: Scope, send: Send) -> None:
         try:
             async with self._open_exchange() as exchange:
                 if self._envelope.stream:
@@ -83,7 +84,7 @@ class ExchangeResponse:
         except LingmaError as error:
             failure = error
         if failure is not None:
-            await send_error(send, failure)
+            await send_error(scope, send, failure)
 
     async def _stream(self, exchange: Exchange, send: Send) -> LingmaError | None:
         """Send the stream; return an error that came before anything was sent."""
@@ -122,14 +123,25 @@ class ExchangeResponse:
         await send_json(send, 200, body, notes_header(exchange.notes))
         return None
 
-    def _check_stall(self, loop: asyncio.AbstractEventLoop, pump: asyncio.Task[None]) -> None:
+    @contextmanager
+    def _stall_watch(self, pump: asyncio.Task[None]) -> Iterator[None]:
         """Give up on a client that takes nothing off the wire: its place is needed."""
-        since = self._sending_since
-        if since is not None and loop.time() - since >= _STALL_SECONDS:
-            pump.cancel()
-        elif not pump.done():
-            stall = loop.call_later(_STALL_SECONDS / 4, self._check_stall, loop, pump)
-            pump.add_done_callback(lambda _: stall.cancel())
+        loop = asyncio.get_running_loop()
+        watch: asyncio.TimerHandle
+
+        def look() -> None:
+            nonlocal watch
+            since = self._sending_since
+            if since is not None and loop.time() - since >= self._stall_timeout:
+                pump.cancel()
+                return
+            watch = loop.call_later(self._stall_timeout / 4, look)
+
+        watch = loop.call_later(self._stall_timeout, look)
+        try:
+            yield
+        finally:
+            watch.cancel()
 
 
 def notes_header(notes: Sequence[Note]) -> list[tuple[bytes, bytes]]:

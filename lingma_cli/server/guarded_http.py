@@ -375,6 +375,4 @@ def _refusal_of(error: httptools.HttpParserError) -> LingmaError:
     # An exception of a callback arrives as the context of the parser's own.
     if isinstance(error.__context__, LingmaError):
         return error.__context__
-    return LingmaError(
-        ErrorKind.INVALID_REQUEST, "invalid HTTP request received", detail=str(error)
-    )
+    return LingmaError(ErrorKind.INVALID_REQUEST, "invalid HTTP request received")

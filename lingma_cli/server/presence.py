@@ -1,24 +1,30 @@
 """One server a home: a lock that is held, and a file that says where the server is.
 
 The lock is the operating system's, on an open file: it goes with the process however that ends,
-and a stale file or a reused pid means nothing.
+and a stale file or a reused pid means nothing. Who looks for the server takes the lock for a
+moment, shared where the system can: only who serves keeps it.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Final
 
 import msgspec
 
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import PRIVATE_FILE, Paths, private_folder, write_private
 
+# A finder holds the lock far shorter than all these tries together take.
+_TRIES: Final = 7
+_PAUSE_SECONDS: Final = 0.05
 
-class ServerFile(msgspec.Struct):
+
+class ServerFile(msgspec.Struct, frozen=True, kw_only=True):
     """`server.json`; `started` is seconds since the epoch."""
 
     url: str
@@ -34,14 +40,17 @@ def only_server(paths: Paths) -> Iterator[None]:
         LingmaError: another server holds it; the error names it.
     """
     private_folder(paths.runtime)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(paths.server_lock, flags, PRIVATE_FILE), "r+b") as file:
-        if not _lock(file):
+    with _opened(paths.server_lock, os.O_RDWR | os.O_CREAT) as descriptor:
+        if not _lock_patiently(descriptor):
+            other = _read(paths.server_file)
+            whereabouts = f": {other.url}, process {other.pid}" if other else ""
             raise LingmaError(
                 ErrorKind.ALREADY_RUNNING,
-                f"a server already runs for this home{_whereabouts(paths.server_file)}",
+                f"a server already runs for this home{whereabouts}",
                 hint="stop it, or give this one a home of its own with `LINGMA_HOME`",
             )
+        # One that was killed could not remove its own, and with the lock held it would count.
+        paths.server_file.unlink(missing_ok=True)
         try:
             yield
         finally:
@@ -53,23 +62,58 @@ def announce(paths: Paths, server: ServerFile) -> None:
     write_private(paths.server_file, msgspec.json.encode(server).decode())
 
 
-def _whereabouts(path: Path) -> str:
-    with suppress(OSError, msgspec.MsgspecError):
-        server = msgspec.json.decode(path.read_bytes(), type=ServerFile)
-        return f": {server.url}, process {server.pid}"
-    return ""
+def find_server(paths: Paths) -> ServerFile | None:
+    """Return what the running server says of itself, `None` if none runs or it is not up yet.
+
+    The server file counts only while somebody holds the server lock.
+    """
+    try:
+        with _opened(paths.server_lock, os.O_RDONLY) as descriptor:
+            nobody_serves = _lock(descriptor, shared=True)
+    except OSError:
+        return None
+    return None if nobody_serves else _read(paths.server_file)
 
 
-def _lock(file: IO[bytes]) -> bool:
+def _read(path: Path) -> ServerFile | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ServerFile)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        # Closing gives the lock back.
+        os.close(descriptor)
+
+
+def _lock_patiently(descriptor: int) -> bool:
+    for _ in range(_TRIES - 1):
+        if _lock(descriptor, shared=False):
+            return True
+        time.sleep(_PAUSE_SECONDS)
+    return _lock(descriptor, shared=False)
+
+
+def _lock(descriptor: int, *, shared: bool) -> bool:
     try:
         if os.name == "nt":
             import msvcrt  # noqa: PLC0415 - exists on Windows only
 
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            # There is no shared lock; the first byte may lie behind the end.
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            if shared:
+                msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
         else:
             import fcntl  # noqa: PLC0415 - does not exist on Windows
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -1,6 +1,6 @@
-"""Whole answers over ASGI, errors in OpenAI's envelope among them.
+"""Whole answers over ASGI, errors in the envelope of the path's protocol among them.
 
-Owns: the headers that every such answer carries. Must not know: routes, or why they answer.
+Owns: the headers that every such answer carries. Must not know: handlers, or why they answer.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from lingma_cli.errors import FACES, LingmaError
 from lingma_cli.protocols.openai_error import encode_error
+from lingma_cli.protocols.registry import PROTOCOLS
 
 HeaderPair = tuple[bytes, bytes]
 
 JSON: Final = b"application/json"
+_ENCODERS: Final = {
+    path: protocol.encode_error for protocol in PROTOCOLS for path in protocol.paths
+}
 
 
 def error_headers(error: LingmaError) -> list[HeaderPair]:
@@ -54,7 +58,13 @@ async def send_json(
     await send_body(send, status, body, JSON, headers)
 
 
-async def send_error(send: Send, error: LingmaError, headers: Iterable[HeaderPair] = ()) -> None:
-    """Answer with `error`: status, envelope and retry advice by its row in `FACES`."""
+async def send_error(
+    scope: Scope, send: Send, error: LingmaError, headers: Iterable[HeaderPair] = ()
+) -> None:
+    """Answer with `error`: status and retry advice by its row in `FACES`.
+
+    The envelope is that of the protocol served at the request's path, OpenAI's elsewhere.
+    """
+    encode = _ENCODERS.get(scope["path"], encode_error)
     advice = [*error_headers(error), *headers]
-    await send_json(send, FACES[error.kind].status, encode_error(error), advice)
+    await send_json(send, FACES[error.kind].status, encode(error), advice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,9 +33,11 @@ class Endpoint:
     handler: Handler
 
 
-def endpoints(gateway: Gateway, body_limit: int) -> tuple[Endpoint, ...]:
-    """Return the table of all paths; `body_limit` is bytes."""
-    views = _Views(gateway)
+def endpoints(
+    gateway: Gateway, body_limit: int, wall_clock: Callable[[], float]
+) -> tuple[Endpoint, ...]:
+    """Return the table of all paths; `body_limit` is bytes, `wall_clock` gives epoch seconds."""
+    views = _Views(gateway, started=int(wall_clock()))
     return (
         Endpoint(path="/healthz", methods=("GET",), tier=Tier.NONE, handler=views.health),
         Endpoint(path="/v1/models", methods=("GET",), tier=Tier.API, handler=views.models),
@@ -45,7 +46,7 @@ def endpoints(gateway: Gateway, body_limit: int) -> tuple[Endpoint, ...]:
                 path=path,
                 methods=("POST",),
                 tier=Tier.API,
-                handler=_chat(gateway, protocol, body_limit),
+                handler=_chat(gateway, protocol, body_limit, wall_clock),
             )
             for protocol in PROTOCOLS
             for path in protocol.paths
@@ -55,7 +56,9 @@ def endpoints(gateway: Gateway, body_limit: int) -> tuple[Endpoint, ...]:
     )
 
 
-def _chat(gateway: Gateway, protocol: WireProtocol, body_limit: int) -> Handler:
+def _chat(
+    gateway: Gateway, protocol: WireProtocol, body_limit: int, wall_clock: Callable[[], float]
+) -> Handler:
     async def chat(request: Request) -> ASGIApp:
         body = await read_body(request.scope, request.receive, body_limit)
         parsed = protocol.parse(body)
@@ -68,7 +71,7 @@ def _chat(gateway: Gateway, protocol: WireProtocol, body_limit: int) -> Handler:
             Envelope(
                 protocol=protocol,
                 response_id=request_id,
-                created=int(time.time()),
+                created=int(wall_clock()),
                 stream=parsed.stream,
                 include_usage=parsed.include_usage,
             ),
@@ -80,9 +83,9 @@ def _chat(gateway: Gateway, protocol: WireProtocol, body_limit: int) -> Handler:
 class _Views:
     """Answers that only look."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, started: int) -> None:
         self._gateway = gateway
-        self._started = int(time.time())
+        self._started = started
 
     async def health(self, _: Request) -> ASGIApp:
         slots = self._gateway.registry.slots
@@ -104,6 +107,7 @@ class _Views:
             "owned_by": "lingma",
             "name": model.name,
         }
+        entry["capabilities"] = {"vision": model.vision, "reasoning": model.reasoning}
         if model.context_tokens:
             # Clients look for one name or the other.
             entry |= {

@@ -1,12 +1,8 @@
-"""Keys: what opens what, what is too weak, and the file of generated ones."""
+"""Keys: what opens what, and what is too weak."""
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,12 +10,9 @@ from lingma_cli.auth.keys import (
     KeyRing,
     Tier,
     caller_label,
-    check_bind,
     check_configured,
-    is_loopback,
-    load_or_create,
 )
-from lingma_cli.errors import FACES, ErrorKind, LingmaError
+from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.secret import Secret
 
 API = "lgm-an-api-key-of-some-length"
@@ -161,167 +154,3 @@ def test_strong_secrets_pass() -> None:
     check_configured(
         [Secret(token) for token in [*tokens, secrets.token_hex(16), API, "sk-proj-0aB1cD2eF3gH4"]]
     )
-
-
-LOOPBACK = ["127.0.0.1", "127.0.0.2", "127.255.255.254", "::1", "localhost", "LOCALHOST"]
-BEYOND = ["0.0.0.0", "::", "", "192.168.1.5", "box", "localhost.evil.example", "localhost."]
-BEYOND += ["127.0.0.1.evil.example", "127.1", "128.0.0.1", "::2", "[::1]", "fe80::1"]
-
-
-@pytest.mark.parametrize("host", LOOPBACK)
-def test_loopback_needs_nothing(host: str) -> None:
-    """On loopback the user may do without keys."""
-    assert is_loopback(host)
-    check_bind(host, has_keys=False, no_auth=True)
-    check_bind(host, has_keys=False, no_auth=False)
-
-
-@pytest.mark.parametrize("host", BEYOND)
-def test_no_listening_beyond_loopback_without_keys(host: str) -> None:
-    """Elsewhere keys must exist and must not be switched off; else exit code 2 and a way out."""
-    assert not is_loopback(host)
-    check_bind(host, has_keys=True, no_auth=False)
-    for has_keys, no_auth in ((False, False), (True, True), (False, True)):
-        with pytest.raises(LingmaError) as caught:
-            check_bind(host, has_keys=has_keys, no_auth=no_auth)
-        assert FACES[caught.value.kind].exit_code == 2
-        assert "127.0.0.1" in str(caught.value.hint)
-    with pytest.raises(LingmaError, match="without keys") as missing:
-        check_bind(host, has_keys=False, no_auth=False)
-    assert "LINGMA_API_KEYS" in str(missing.value.hint)
-
-
-def new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-@pytest.fixture
-def keys_file(tmp_path: Path) -> Path:
-    return tmp_path / "state" / "keys.json"
-
-
-@pytest.fixture
-def _any_umask() -> Iterator[None]:
-    before = os.umask(0)
-    yield
-    os.umask(before)
-
-
-@pytest.mark.usefixtures("_any_umask")
-def test_keys_are_made_once(keys_file: Path) -> None:
-    """The first call makes them, private whatever the umask; later ones find the same."""
-    first = load_or_create(keys_file, new_token)
-    second = load_or_create(keys_file, new_token)
-
-    assert (first.is_new, second.is_new) == (True, False)
-    assert (first.api_key, first.admin_token) == (second.api_key, second.admin_token)
-    assert keys_file.stat().st_mode & 0o777 == 0o600
-    assert keys_file.parent.stat().st_mode & 0o777 == 0o700
-    assert json.loads(keys_file.read_text()) == {
-        "api_key": first.api_key.reveal(),
-        "admin_token": first.admin_token.reveal(),
-    }
-    check_configured([first.api_key, first.admin_token])
-    assert first.api_key.reveal().startswith("lgm-")
-    assert first.admin_token.reveal().startswith("lga-")
-
-
-def _readable_by_others(path: Path) -> None:
-    path.chmod(0o604)
-
-
-def _writable_by_group(path: Path) -> None:
-    path.chmod(0o620)
-
-
-def _a_link(path: Path) -> None:
-    path.rename(path.with_name("elsewhere"))
-    path.symlink_to("elsewhere")
-
-
-def _a_dangling_link(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("nowhere")
-
-
-def _a_fifo(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path, 0o600)
-
-
-def _a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir(mode=0o700)
-
-
-def _in_an_open_folder(path: Path) -> None:
-    path.parent.chmod(0o777)
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        _readable_by_others,
-        _writable_by_group,
-        _a_link,
-        _a_dangling_link,
-        _a_fifo,
-        _a_folder,
-        _in_an_open_folder,
-    ],
-)
-def test_keys_of_doubtful_origin_are_refused(
-    keys_file: Path, spoil: Callable[[Path], None]
-) -> None:
-    """A file that others may have read or planted is not used, and not replaced either."""
-    load_or_create(keys_file, new_token)
-    spoil(keys_file)
-    before = keys_file.lstat()
-
-    with pytest.raises(LingmaError) as caught:
-        load_or_create(keys_file, new_token)
-
-    assert caught.value.kind is ErrorKind.USAGE
-    assert caught.value.hint
-    assert keys_file.lstat().st_ino == before.st_ino
-
-
-def test_keys_of_somebody_else_are_refused(keys_file: Path) -> None:
-    """A file of another user is not ours to use."""
-    load_or_create(keys_file, new_token)
-    if os.getuid() == 0:
-        os.chown(keys_file, 65534, 65534)
-    else:
-        keys_file = Path("/etc/passwd")
-
-    with pytest.raises(LingmaError, match="belongs to somebody else"):
-        load_or_create(keys_file, new_token)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'"lgm-"',
-        b"{}",
-        b'{"api_key": "lgm-0123456789abcdef"}',
-        b'{"api_key": "", "admin_token": ""}',
-        b'{"api_key": 1, "admin_token": 2}',
-        b'{"api_key": "lgm-short", "admin_token": "lga-0123456789abcdef"}',
-        b'{"api_key": "lgm-0123456789\xff\xff\xff", "admin_token": "lga-0123456789abcdef"}',
-        b"\x00" * 100,
-    ],
-)
-def test_corrupt_keys_are_not_made_anew(keys_file: Path, content: bytes) -> None:
-    """Clients hold the old key, so a person has to decide."""
-    load_or_create(keys_file, new_token)
-    keys_file.write_bytes(content)
-
-    with pytest.raises(LingmaError, match="it is corrupt") as caught:
-        load_or_create(keys_file, new_token)
-
-    assert caught.value.kind is ErrorKind.USAGE
-    assert keys_file.read_bytes() == content

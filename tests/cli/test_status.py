@@ -3,9 +3,12 @@
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from lingma_cli.paths import find_paths, write_private
+from lingma_cli.paths import find_paths
+from lingma_cli.server.presence import ServerFile, announce, only_server
 from tests.support.cli import run_lingma
 from tests.support.openai_server import error_reply, json_reply, openai_server
 
@@ -21,15 +24,18 @@ STATS = json_reply(
 )
 
 
-def found_by_file(home: Path, url: str) -> None:
-    facts = {"url": url, "pid": os.getpid(), "started": time.time() - 3725}
-    write_private(find_paths({"LINGMA_HOME": str(home)}).server_file, json.dumps(facts))
+@contextmanager
+def found_by_file(home: Path, url: str) -> Iterator[None]:
+    """Let `url` count as the running server of `home`."""
+    paths = find_paths({"LINGMA_HOME": str(home)})
+    with only_server(paths):
+        announce(paths, ServerFile(url=url, pid=os.getpid(), started=time.time() - 3725))
+        yield
 
 
 def test_a_running_server_is_described(tmp_path: Path) -> None:
     """Where it is, since when, how busy, and how each engine is."""
-    with openai_server(stats=STATS) as server:
-        found_by_file(tmp_path, server.url)
+    with openai_server(stats=STATS) as server, found_by_file(tmp_path, server.url):
         result = run_lingma("status", home=tmp_path)
 
     assert result.code == 0
@@ -47,8 +53,7 @@ def test_a_running_server_is_described(tmp_path: Path) -> None:
 
 def test_status_as_json(tmp_path: Path) -> None:
     """The same for programs; uptime in seconds."""
-    with openai_server(stats=STATS) as server:
-        found_by_file(tmp_path, server.url)
+    with openai_server(stats=STATS) as server, found_by_file(tmp_path, server.url):
         report = json.loads(run_lingma("status", "--json", home=tmp_path).out)
 
     assert (server.url, os.getpid(), 2, 1) == (

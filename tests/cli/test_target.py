@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,16 +10,15 @@ from lingma_cli.cli.target import find_keys, find_target
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import find_paths, write_private
 from lingma_cli.secret import Secret
+from lingma_cli.server.presence import ServerFile, announce, only_server
 from lingma_cli.settings import Settings
 
-
-def running(home: Path, pid: int | None = None, url: str = "http://127.0.0.1:9") -> None:
-    facts = {"url": url, "pid": pid or os.getpid(), "started": 1.0}
-    write_private(find_paths({"LINGMA_HOME": str(home)}).server_file, json.dumps(facts))
+SERVER = ServerFile(url="http://127.0.0.1:9", pid=os.getpid(), started=1.0)
+API, ADMIN = "lgm-0123456789abcdef", "lga-0123456789abcdef"
 
 
 def generated_keys(home: Path) -> None:
-    keys = {"api_key": "lgm-file", "admin_token": "adm-file"}
+    keys = {"api_key": API, "admin_token": ADMIN}
     write_private(find_paths({"LINGMA_HOME": str(home)}).keys_file, json.dumps(keys))
 
 
@@ -32,35 +29,28 @@ def revealed(secret: Secret | None) -> str | None:
 def test_an_option_wins_over_the_variable_and_that_over_the_running_server(tmp_path: Path) -> None:
     """`--url`, `LINGMA_URL`, then the file that `serve` writes; a `/v1` at the end is dropped."""
     home = {"LINGMA_HOME": str(tmp_path)}
-    running(tmp_path)
     env = {**home, "LINGMA_URL": "http://127.0.0.1:2/v1"}
+    paths = find_paths(home)
 
-    assert find_target("http://[::1]:3/", None, env).url == "http://[::1]:3"
-    assert find_target(None, None, env).url == "http://127.0.0.1:2"
-    found = find_target(None, None, home)
+    with only_server(paths):
+        announce(paths, SERVER)
+
+        assert find_target("http://[::1]:3/", None, env).url == "http://[::1]:3"
+        assert find_target(None, None, env).url == "http://127.0.0.1:2"
+        found = find_target(None, None, home)
+
     assert found.url == "http://127.0.0.1:9"
-    assert found.server is not None
-    assert (os.getpid(), 1.0) == (found.server.pid, found.server.started)
+    assert found.server == SERVER
 
 
 def test_a_dead_server_is_not_found(tmp_path: Path) -> None:
-    """A file that a killed server left behind counts as none."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
-        dead.wait()
-    running(tmp_path, pid=dead.pid)
+    """A file that a killed server left behind counts as none, whoever has its pid now."""
+    announce(find_paths({"LINGMA_HOME": str(tmp_path)}), SERVER)
 
     with pytest.raises(LingmaError, match="no running server found") as raised:
         find_target(None, None, {"LINGMA_HOME": str(tmp_path)})
 
     assert ErrorKind.SERVER_NOT_FOUND is raised.value.kind
-
-
-def test_a_broken_file_is_named(tmp_path: Path) -> None:
-    """Garbage where the server's file should be is said to be that."""
-    write_private(find_paths({"LINGMA_HOME": str(tmp_path)}).server_file, "{")
-
-    with pytest.raises(LingmaError, match=r"cannot read `.*server\.json`"):
-        find_target(None, None, {"LINGMA_HOME": str(tmp_path)})
 
 
 @pytest.mark.parametrize(
@@ -89,7 +79,7 @@ def test_keys_come_from_the_variable_the_settings_and_the_file(tmp_path: Path) -
         found = find_target(None, None, env).keys
         return revealed(found.api), revealed(found.admin)
 
-    assert keys() == ("lgm-file", "adm-file")
+    assert keys() == (API, ADMIN)
     env |= {"LINGMA_API_KEYS": "first,second", "LINGMA_ADMIN_TOKEN": "adm-set"}
     assert keys() == ("first", "adm-set")
     env |= {"LINGMA_API_KEY": "mine\n"}
@@ -97,15 +87,16 @@ def test_keys_come_from_the_variable_the_settings_and_the_file(tmp_path: Path) -
 
 
 def test_keys_of_this_machine_stay_on_it(tmp_path: Path) -> None:
-    """A server elsewhere gets no key but the one meant for it."""
+    """A server elsewhere gets no key but the one meant for it; all of 127.0.0.0/8 is here."""
     generated_keys(tmp_path)
     env = {"LINGMA_HOME": str(tmp_path), "LINGMA_API_KEYS": "first"}
 
-    here = find_target("http://localhost:1", None, env).keys
+    for local in ("http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"):
+        here = find_target(local, None, env).keys
+        assert (revealed(here.api), revealed(here.admin)) == ("first", ADMIN)
     elsewhere = find_target("http://example.org", None, env).keys
     told = find_target("http://example.org", None, {**env, "LINGMA_API_KEY": "theirs"}).keys
 
-    assert (revealed(here.api), revealed(here.admin)) == ("first", "adm-file")
     assert (elsewhere.api, elsewhere.admin) == (None, None)
     assert (revealed(told.api), revealed(told.admin)) == ("theirs", None)
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ import httpx
 import pytest
 
 from lingma_cli.settings import environment_name, table
-from tests.support.serving import Serving, serving, wait_until
+from tests.support.serving import Serving, program_environment, serving, wait_until
 
 LONG_KEY = "configured-secret-0123"
 
@@ -49,6 +51,26 @@ def listens_on_ipv6(server: Serving) -> None:
     """Check `host`."""
     assert server.url.startswith("http://[::1]:")
     assert server.get("/healthz").status_code == 200
+
+
+def listens_on_the_port(server: Serving) -> None:
+    """Check `port`: `serving` asks for a free one by flag, so a second server is started."""
+    port = free_port()
+    environ = program_environment(server.home.parent / "other", LINGMA_PORT=str(port))
+    command = [sys.executable, "-m", "lingma_cli", "serve", "--demo"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: answers_at(port), within=10)
+        finally:
+            process.terminate()
+
+
+def answers_at(port: int) -> bool:
+    """Tell whether somebody serves there."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def accepts_the_name(server: Serving) -> None:
@@ -107,8 +129,10 @@ def drains_briefly(server: Serving) -> None:
 
 
 def logs_no_record(server: Serving) -> None:
-    """Check `log_level`."""
+    """Check `log_level`; the warning about a crash comes after the record of an answer."""
     server.ask("hello")
+    server.ask("[[demo: crash after=0]]")
+    wait_until(lambda: "engine demo-0" in server.log, within=5)
     assert "openai_chat stop" not in server.log
 
 
@@ -190,7 +214,7 @@ def works_in_the_folder(server: Serving) -> None:
 def asks_for_the_port(server: Serving) -> None:
     """Check `socket_port`."""
     info = json.loads((server.home / "data" / "demo" / ".info.json").read_text())
-    assert info["websocketPort"] == FREE_PORT
+    assert info["websocketPort"] == ASKED_PORT
 
 
 def fails_soon(server: Serving) -> None:
@@ -200,19 +224,21 @@ def fails_soon(server: Serving) -> None:
     assert time.monotonic() - started < 5
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-FREE_PORT = _free_port()
+# Outside the range from which systems hand out ports.
+ASKED_PORT = 20_817
 ONE_PLACE = ("--demo", "--max-in-flight", "1")
 AGENT = {"LINGMA_DEFAULT_ASK_MODE": "agent"}
 REACHES: dict[str, Reach] = {
     "host": Reach(value="::1", check=listens_on_ipv6),
-    "port": Reach(value="0", check=answers),
+    "port": Reach(value="PORT", check=listens_on_the_port),
     "allowed_hosts": Reach(value="proxy.test", check=accepts_the_name),
     "no_auth": Reach(
         value="true", check=asks_for_no_key, arguments=("--bin", "/bin/sleep"), ready=False
@@ -237,7 +263,7 @@ REACHES: dict[str, Reach] = {
     "demo": Reach(value="true", check=answers, arguments=()),
     "bin": Reach(value="/bin/false", check=fails_soon, arguments=("--no-auth",), ready=False),
     "work_dir": Reach(value="ELSEWHERE", check=works_in_the_folder),
-    "socket_port": Reach(value=str(FREE_PORT), check=asks_for_the_port),
+    "socket_port": Reach(value=str(ASKED_PORT), check=asks_for_the_port),
     "startup_timeout": Reach(
         value="0.3",
         check=fails_soon,

@@ -28,7 +28,8 @@ from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
 from lingma_cli.gateway.gateway import Gateway, GatewayOptions, Totals, log_record
-from lingma_cli.logs import LineFormatter, Redactor
+from lingma_cli.logs import LineFormatter
+from lingma_cli.secret import Redactor
 from tests.support.scripted_engine import SILENCE, Script, ScriptedEngine
 from tests.support.strategies import is_sentence
 from tests.support.virtual_time import now, run, settle

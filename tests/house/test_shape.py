@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lingma_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MAX_MODULE, MAX_FUNCTION = 400, 60
+MAX_MODULE, MAX_FUNCTION = 400, 50
 
 # Tested where they act: in `tests/e2e` (over sockets and processes) or by the contract tests.
 TESTED_ELSEWHERE = {
@@ -27,7 +27,6 @@ TESTED_ELSEWHERE = {
     "server/bodies.py",
     "server/exchange_response.py",
     "server/life.py",
-    "server/presence.py",
     "server/routes.py",
     "wiring.py",
     "core/events.py",
@@ -51,7 +50,7 @@ def test_imports_point_down() -> None:
 
 def test_tests_mirror_the_tree() -> None:
     """Each module has its test file, or is listed as tested elsewhere."""
-    missing = []
+    wrong = []
     for module in MODULES:
         path = module.relative_to(PACKAGE)
         mirrored = ROOT / "tests" / path.parent / f"test_{path.name}"
@@ -61,8 +60,8 @@ def test_tests_mirror_the_tree() -> None:
             for node in ast.parse(module.read_text()).body
         )
         if holds_code and mirrored.exists() == is_listed:
-            missing.append(path.as_posix())
-    assert missing == []
+            wrong.append(path.as_posix())
+    assert wrong == []
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -108,18 +107,3 @@ def test_light_commands_stay_light(arguments: tuple[str, ...], forbidden: str) -
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "lingma_cli" in loaded
     assert loaded & set(forbidden.split()) == set()
-
-
-def test_only_the_demo_is_a_stranger() -> None:
-    """The simulator imports nothing of ours, and nothing of ours imports it."""
-    for module in MODULES:
-        inside = module.is_relative_to(PACKAGE / "demo")
-        for node in ast.walk(ast.parse(module.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
-                if name.startswith("lingma_cli"):
-                    assert name.startswith("lingma_cli.demo") == inside, module

@@ -55,6 +55,8 @@ GOOD_HOSTS = [
     "localhost:65535",
     "127.0.0.1",
     "127.0.0.1:80",
+    "127.0.0.2:80",
+    "127.255.255.254",
     "[::1]",
     "[::1]:8317",
     "box.example",
@@ -104,8 +106,8 @@ BAD_HOSTS = [
     "-localhost",
     "*",
     "*.example",
-    "127.0.0.2",
     "127.0.0.1.",
+    "127.0.0.256",
     "127.1",
     "127.0.0.01",
     "0127.0.0.1",
@@ -192,6 +194,7 @@ def test_allowed_hosts_are_checked_at_the_start(name: str) -> None:
         "http://localhost",
         "http://localhost:3000",
         "https://127.0.0.1:1",
+        "http://127.0.0.2:3000",
         "http://[::1]:8317",
         "http://box.example",
         "https://box.example:1",
@@ -320,7 +323,7 @@ def key_guard(clock: Callable[[], float]) -> ASGIApp:
         admin_token=Secret(ADMIN),
         metrics_token=Secret(METRICS),
     )
-    return KeyGuard(Echo(), keys, lambda _, path: TIERS.get(path), clock=clock)
+    return KeyGuard(Echo(), keys, TIERS.get, clock=clock)
 
 
 @pytest.fixture(scope="module")
@@ -436,7 +439,7 @@ def test_every_tier_has_its_own_key(
 
 def test_no_key_needed_means_local() -> None:
     """Where nothing is asked for, the caller is `local`, whatever was sent."""
-    guard = KeyGuard(Echo(), KeyRing(no_auth=True), lambda _, path: TIERS.get(path), clock=Clock())
+    guard = KeyGuard(Echo(), KeyRing(no_auth=True), TIERS.get, clock=Clock())
     with serving(guard) as address:
         for path in ("/none", "/api", "/metrics", "/admin", "/unknown"):
             told = ask(address, http(path, f"Authorization: Bearer {API}")).told
@@ -465,7 +468,7 @@ async def tell_id(scope: Scope, _: Receive, send: Send) -> None:
     """Answer with the id in the log, or as the path says."""
     if scope["path"] == "/error":
         error = LingmaError(ErrorKind.OVERLOADED, "busy", hint="wait", retry_after=1.2)
-        await send_error(send, error, [(b"x-more", b"1")])
+        await send_error(scope, send, error, [(b"x-more", b"1")])
         return
     cached = [(b"Cache-Control", b"max-age=1")] if scope["path"] == "/cached" else []
     body = f'["{request_id.get()}", "{scope["state"]["request_id"]}"]'

@@ -17,9 +17,9 @@ async def app(scope: Scope, _: Receive, send: Send) -> None:
     """Answer as the path says."""
     match scope["path"]:
         case "/busy":
-            await send_error(send, BUSY, [(b"x-more", b"1")])
+            await send_error(scope, send, BUSY, [(b"x-more", b"1")])
         case "/bad":
-            await send_error(send, BAD)
+            await send_error(scope, send, BAD)
         case "/json":
             await send_json(send, 201, '["你"]'.encode(), [(b"x-more", b"2")])
         case _:

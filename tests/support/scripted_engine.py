@@ -33,10 +33,6 @@ class ScriptedAsk:
         self._ended = False
         self.notes = notes
 
-    def alive(self) -> bool:
-        """Tell whether more can come."""
-        return not self._ended
-
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Play the next step."""
         if self._aborted.done():

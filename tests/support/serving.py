@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -32,7 +32,6 @@ class Serving:
     process: subprocess.Popen[bytes]
     home: Path
     url: str = ""
-    seen_children: set[int] = field(default_factory=set)
 
     @property
     def journal(self) -> Path:
@@ -83,9 +82,10 @@ class Serving:
         return self.process.wait(WAIT_SECONDS)
 
 
-def wait_until(condition: object, *, within: float = WAIT_SECONDS, what: str = "") -> None:
+def wait_until(
+    condition: Callable[[], object], *, within: float = WAIT_SECONDS, what: str = ""
+) -> None:
     """Poll `condition` until it holds, at most `within` seconds."""
-    assert callable(condition)
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, f"waited {within} s in vain: {what}"

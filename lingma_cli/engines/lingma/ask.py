@@ -91,10 +91,6 @@ class LingmaAsk:
         """What was lost on the way, so far."""
         return (*self._notes, *self._answer.notes)
 
-    def alive(self) -> bool:
-        """Tell whether the connection is up and the answer still expected."""
-        return self._link.is_open and not self._answer.ended
-
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Wait for events and return all that are ready; empty after the end."""
         while not self._pile and not self._answer.ended:
@@ -165,7 +161,7 @@ class LingmaAsk:
         if self._link.is_open:
             self._link.send("chat/deleteSessionById", {"sessionId": self.session_id})
 
-    def _hear_reply(self, reply: jsonrpc.Response | jsonrpc.ErrorResponse) -> None:
+    def _hear_reply(self, reply: jsonrpc.Response | jsonrpc.ErrorResponse | None) -> None:
         """Take the call's own answer: it may only say no, a yes means nothing."""
         match reply:
             case jsonrpc.ErrorResponse(code=jsonrpc.METHOD_NOT_FOUND):
@@ -174,6 +170,9 @@ class LingmaAsk:
                 self.fail(failure(code, message))
             case jsonrpc.Response(result=result):
                 self._hear_result(result)
+            case None:
+                # The engine ends all answers of a lost connection.
+                return
 
     def _hear_result(self, result: bytes) -> None:
         try:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.logs import Redactor
+from lingma_cli.secret import Redactor
 
 LOGIN_HINT: Final = "sign in to Lingma again, then repeat the request"
 
@@ -59,7 +59,6 @@ def failure(status: int | None, reason: str) -> LingmaError:
         f"{_SENTENCES[kind]}: {shown}" if shown else _SENTENCES[kind],
         hint=LOGIN_HINT if kind is ErrorKind.LOGIN_REQUIRED else None,
         retry_after=_QUOTA_RETRY if kind is ErrorKind.QUOTA_EXCEEDED else None,
-        detail=shown,
     )
 
 

@@ -33,6 +33,7 @@ from lingma_cli.engines.lingma.pushes import (
     ToolPush,
     chat_push,
     refused_tool,
+    reply_to,
     tool_push,
 )
 from lingma_cli.engines.lingma.workdir import read_machine_token
@@ -280,8 +281,8 @@ class LingmaEngine:
             del self._asks[ask.request_id]
             ask.leave()
 
-    def _hear(self, call: jsonrpc.Call) -> None:
-        """Route one push or request of the binary; the link has already acknowledged it."""
+    def _hear(self, call: jsonrpc.Call) -> Any:
+        """Route one push or request of the binary; return what a request is answered with."""
         if call.method in ANSWER_PUSHES:
             push = chat_push(call.params)
             ask = self._asks.get(push.requestId or "")
@@ -295,6 +296,7 @@ class LingmaEngine:
             # Without an id it may be about any of them.
             for ask in [meant] if meant is not None else list(self._asks.values()):
                 ask.hear(call.method, push)
+        return reply_to(call.method, call.params)
 
     def _refuse_tool(self, call: jsonrpc.Call) -> None:
         """Say no to a tool; running tools is the API client's business."""

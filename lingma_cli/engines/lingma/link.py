@@ -21,7 +21,7 @@ from websockets.uri import parse_uri
 
 from lingma_cli.engines.lingma import jsonrpc
 from lingma_cli.engines.lingma.codec import FrameDecoder, FramingError, frame
-from lingma_cli.engines.lingma.pushes import reply_to
+from lingma_cli.engines.lingma.endings import quoted
 from lingma_cli.errors import ErrorKind, LingmaError
 
 MAX_MESSAGE: Final = 64 * 1024 * 1024
@@ -29,10 +29,11 @@ MAX_MESSAGE: Final = 64 * 1024 * 1024
 _SILENCE_SECONDS: Final = 20.0
 _PATIENCE_SECONDS: Final = 20.0
 _CLOSE_SECONDS: Final = 1.0
-_MAX_ID: Final = 20
+_MAX_ID_DIGITS: Final = 20
 
-OnCall = Callable[[jsonrpc.Call], None]
-OnReply = Callable[[jsonrpc.Response | jsonrpc.ErrorResponse], None]
+OnCall = Callable[[jsonrpc.Call], Any]
+# Told of the answer to a request of ours; `None` when the connection was lost before it came.
+OnReply = Callable[[jsonrpc.Response | jsonrpc.ErrorResponse | None], None]
 
 
 class HandshakeRefusedError(Exception):
@@ -41,14 +42,6 @@ class HandshakeRefusedError(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"the WebSocket handshake was refused with status {status}")
         self.status = status
-
-
-@dataclass(slots=True, kw_only=True)
-class _Waiting:
-    """One request of ours: somebody awaits its result or wants to hear of it."""
-
-    future: asyncio.Future[bytes] | None = None
-    on_reply: OnReply | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -67,7 +60,8 @@ class Link(asyncio.Protocol):
         path: `/` or `/ws`.
         port: the port on 127.0.0.1.
         headers: extra handshake headers; no `Origin` is ever sent.
-        on_call: told of every push and request of the binary, in order.
+        on_call: told of every push and request of the binary, in order; returns the result
+            with which a request is answered.
     """
 
     def __init__(
@@ -82,7 +76,7 @@ class Link(asyncio.Protocol):
         )
         self._decoder = FrameDecoder(MAX_MESSAGE)
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[jsonrpc.MessageId, _Waiting] = {}
+        self._waiting: dict[int, OnReply] = {}
         self._next_id = 0
         self._last_heard = loop.time()
         self._probe: asyncio.TimerHandle | None = None
@@ -114,7 +108,13 @@ class Link(asyncio.Protocol):
         Raises:
             LingmaError: the connection is lost.
         """
-        return self._send_request(method, params, on_reply and _Waiting(on_reply=on_reply))
+        if not self.is_open:
+            raise self.lost()
+        self._next_id += 1
+        if on_reply is not None:
+            self._waiting[self._next_id] = on_reply
+        self._write_bodies([jsonrpc.request(self._next_id, method, params)])
+        return self._next_id
 
     def forget(self, id_: int) -> None:
         """Stop listening for the answer to `id_`; `chat/ask` may never get one."""
@@ -136,7 +136,20 @@ class Link(asyncio.Protocol):
             LingmaError: the connection is lost, the call is refused, or time is up.
         """
         future: asyncio.Future[bytes] = self._loop.create_future()
-        id_ = self._send_request(method, params, _Waiting(future=future))
+
+        def settle(reply: jsonrpc.Response | jsonrpc.ErrorResponse | None) -> None:
+            match reply:
+                case _ if future.done():
+                    return
+                case jsonrpc.Response(result=result):
+                    future.set_result(result)
+                case jsonrpc.ErrorResponse(code=code, message=text):
+                    refusal = f"Lingma refused `{method}`: {quoted(text) or code}"
+                    future.set_exception(LingmaError(ErrorKind.ENGINE_FAILED, refusal))
+                case None:
+                    future.set_exception(self.lost())
+
+        id_ = self.send(method, params, settle)
         try:
             async with asyncio.timeout(within):
                 return await future
@@ -225,9 +238,8 @@ class Link(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
         waiting, self._waiting = self._waiting, {}
-        for entry in waiting.values():
-            if entry.future is not None and not entry.future.done():
-                entry.future.set_exception(self.lost())
+        for on_reply in waiting.values():
+            on_reply(None)
 
     def lost(self) -> LingmaError:
         """Return the error of everything that was under way on this connection."""
@@ -265,43 +277,20 @@ class Link(asyncio.Protocol):
         if self._doubts:
             self._dispel_doubts(spoken=True)
         match message:
-            case jsonrpc.Call(method=method, params=params, id=id_):
+            case jsonrpc.Call(id=id_):
+                result = self._on_call(message)
                 if id_ is not None:
-                    replies.append(jsonrpc.response(id_, reply_to(method, params)))
-                self._on_call(message)
+                    replies.append(jsonrpc.response(id_, result))
             case jsonrpc.Response() | jsonrpc.ErrorResponse():
                 self._settle(message)
 
     def _settle(self, message: jsonrpc.Response | jsonrpc.ErrorResponse) -> None:
         # quirk: a server may echo an integer id as text.
         id_ = message.id
-        number = int(id_) if id_ and len(str(id_)) < _MAX_ID and str(id_).isdecimal() else 0
-        entry = self._waiting.pop(number, None)
-        if entry is None:
-            return
-        if entry.on_reply is not None:
-            entry.on_reply(message)
-        if entry.future is not None and not entry.future.done():
-            match message:
-                case jsonrpc.Response(result=result):
-                    entry.future.set_result(result)
-                case jsonrpc.ErrorResponse(code=code, message=text):
-                    entry.future.set_exception(
-                        LingmaError(
-                            ErrorKind.ENGINE_FAILED,
-                            f"Lingma refused a call: {text or code}",
-                            detail=str(code),
-                        )
-                    )
-
-    def _send_request(self, method: str, params: Any, waiting: _Waiting | None) -> int:
-        if not self.is_open:
-            raise self.lost()
-        self._next_id += 1
-        if waiting is not None:
-            self._waiting[self._next_id] = waiting
-        self._write_bodies([jsonrpc.request(self._next_id, method, params)])
-        return self._next_id
+        number = int(id_) if id_ and len(str(id_)) < _MAX_ID_DIGITS and str(id_).isdecimal() else 0
+        on_reply = self._waiting.pop(number, None)
+        if on_reply is not None:
+            on_reply(message)
 
     def _write_bodies(self, bodies: list[bytes]) -> None:
         # One frame per message: the only form that every source agrees on.

@@ -113,10 +113,13 @@ class MarkerReader:
         if self._dropping_newlines and not self._drop_newlines():
             return False
         found = self._search(_OPENING)
-        if found is None:
-            self._take(BlockKind.TEXT, self._certain(_OPENING_BEGUN))
+        certain = self._certain(_OPENING_BEGUN)
+        if found is None or self._span(found)[0] > certain:
+            # A tag inside what may still become a fence line is not a tag yet.
+            self._take(BlockKind.TEXT, certain)
             return False
-        start, end = self._span(found)
+        # An indentation is text: by the time its fence is known it may have been given out.
+        start, end = self._span(found, "ticks" if found["ticks"] else 0)
         self._take(BlockKind.TEXT, start)
         self._block = _block_of(found)
         if self._block.kind is BlockKind.TEXT:
@@ -148,7 +151,7 @@ class MarkerReader:
             self._take(None, len(self._buffer) - len(stripped))
             if not stripped:
                 return False
-        elif not stripped and not self._last and len(self._buffer) < _MAX_INDENT:
+        elif not stripped.strip(" \t") and not self._last and len(self._buffer) < _MAX_INDENT:
             return False
         elif (found := _OPENING.match(stripped)) and _block_of(found).kind is not BlockKind.TEXT:
             self._buffer = stripped
@@ -165,10 +168,10 @@ class MarkerReader:
     def _search(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         return pattern.search(self._before + self._buffer, self._search_from)
 
-    def _span(self, found: re.Match[str]) -> tuple[int, int]:
-        """Return where `found` stands in the buffer; its indentation may have been taken."""
+    def _span(self, found: re.Match[str], start: str | int = 0) -> tuple[int, int]:
+        """Return where `found`, from its group `start` on, stands in the buffer."""
         before = len(self._before)
-        return max(0, found.start() - before), found.end() - before
+        return max(0, found.start(start) - before), found.end() - before
 
     def _at_end(self, found: re.Match[str]) -> bool:
         return self._span(found)[1] == len(self._buffer)
@@ -182,7 +185,9 @@ class MarkerReader:
             self._out.append((kind, text))
 
     def _remember(self, text: str) -> None:
-        indent = _LINE_START.search(self._before + text[-_MAX_INDENT - 1 :])
+        # In the middle of a line, white space is no indentation.
+        before = self._before if self._search_from == 0 else "."
+        indent = _LINE_START.search(before + text[-_MAX_INDENT - 1 :])
         self._before = indent[0] if indent else text[-1]
         self._search_from = 0 if indent else 1
 

@@ -144,7 +144,6 @@ class LingmaProcess:
             ErrorKind.ENGINE_UNAVAILABLE,
             f"Lingma exited with status {status}",
             hint=self._last_words_hint(),
-            detail=self.output.text(),
         )
 
     def _last_words_hint(self) -> str | None:

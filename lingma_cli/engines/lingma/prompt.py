@@ -112,6 +112,11 @@ def losses(request: ChatRequest) -> Iterator[Note]:
     parts = [part for message in request.messages for part in message.parts]
     if any(isinstance(part, MediaPart) for part in parts):
         yield Note(code="media_dropped", text="images and other media became placeholders")
+    if any(isinstance(part, ReasoningPart) for part in parts):
+        yield Note(code="reasoning_dropped", text="reasoning of earlier turns is not sent again")
+    unknown = [name for fields in request.extras.values() for name in fields]
+    if unknown:
+        yield Note(code="fields_ignored", text=f"not understood: {', '.join(unknown)[:200]}")
     if request.tools and request.tool_choice.mode is not ToolMode.NONE:
         yield Note(code="tools_dropped", text="tools are not offered to Lingma yet")
     sampling = request.sampling

@@ -219,7 +219,6 @@ def test_leaving_early_stops_the_answer(live: Live) -> None:
     async def main() -> str:
         async with live.engine.ask(question("[[demo: chunks=1000 delay=0.05]]")) as ask:
             await ask.next_batch()
-            assert ask.alive()
             return ask.request_id
 
     request_id = live.run(main())
@@ -237,7 +236,6 @@ def test_aborting_ends_the_events(live: Live) -> None:
     async def main() -> tuple[list[Any], str]:
         async with live.engine.ask(question("[[demo: first=60]]")) as ask:
             ask.abort(error)
-            assert not ask.alive()
             events = list(await ask.next_batch())
             assert list(await ask.next_batch()) == []
             return events, ask.request_id

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingma_cli.repl.terminal import Sanitiser, clean, clean_line
+from lingma_cli.core.terminal import Sanitiser, clean, clean_line
 
 HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
