@@ -1,4 +1,4 @@
-"""Where things live on disk, and how a private file is born.
+"""Where things live on disk, how a private file is born, and how one is locked.
 
 `LINGMA_HOME` moves config, data, state, cache and runtime together; without it each follows the
 platform's own custom.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -134,3 +135,37 @@ def write_private(path: Path, content: str) -> None:
             f"cannot write `{path}`: {error.strerror}",
             hint="check the disk and the folder's permissions",
         ) from error
+
+
+@contextmanager
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """Open `path` as a descriptor for this context, private if it is made, never through a link."""
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE)
+    try:
+        yield descriptor
+    finally:
+        # Closing gives the lock back.
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Take the operating system's lock on an open file, or tell that somebody else has it.
+
+    The lock goes with the descriptor: however its process ends, it is free again.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt  # noqa: PLC0415 - exists on Windows only
+
+            # There is no shared lock; the first byte may lie behind the end.
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            if shared:
+                msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl  # noqa: PLC0415 - does not exist on Windows
+
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -19,13 +19,14 @@ _LOOKS_SECRET: Final = re.compile(
     r"[\"']?(?:access[_-]?key|secret[_-]?key|api[_-]?key|personal[_-]?token|security_?oauth_?token|"
     r"refresh_?token|token_?string|machine_?token|token|password|cookie|authorization|auth)[\"']?"
     r"\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)(?P<secret>[^\s\"',;&}]{6,})"
-    r"|lg[ma]-[A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
+    r"|(?P<url>https?://[^\s?\"']+\?)[^\s\"']+"
+    r"|lg[ma]-[A-Za-z0-9_-]{16,}|\b[pr]t-[A-Za-z0-9_-]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*",
     re.IGNORECASE,
 )
 # A cheap look before the pattern above: whatever it can match contains one of these. The plain
 # words would hit every record line, which counts tokens and names a key's label.
 _HINTS: Final = (
-    *("bearer", "basic", "password", "cookie", "auth", "lgm-", "lga-", "eyj"),
+    *("bearer", "basic", "password", "cookie", "auth", "lgm-", "lga-", "pt-", "rt-", "eyj", "?"),
     *(word + end for word in ("key", "token", "string") for end in "\"'=: "),
 )
 
@@ -77,4 +78,4 @@ class Redactor:
         lowered = text.lower()
         if not any(hint in lowered for hint in _HINTS):
             return text
-        return _LOOKS_SECRET.sub(lambda found: (found["keep"] or "") + DOTS, text)
+        return _LOOKS_SECRET.sub(lambda found: (found["keep"] or found["url"] or "") + DOTS, text)

@@ -31,7 +31,7 @@ from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
 from lingma_cli.gateway.gateway import Gateway, GatewayOptions, log_record
 from lingma_cli.logs import set_up_logs
-from lingma_cli.paths import Paths
+from lingma_cli.paths import Paths, private_folder
 from lingma_cli.secret import Secret
 from lingma_cli.server.app import build_app
 from lingma_cli.server.exposure import check_bind
@@ -165,6 +165,7 @@ def _engine_options(
         )
     if settings.work_dir:
         work_dir = Path(settings.work_dir).expanduser().absolute()
+    private_folder(work_dir)
     return LingmaOptions(
         command=command,
         work_dir=work_dir,
@@ -197,7 +198,9 @@ def _keys(settings: Settings, paths: Paths) -> tuple[KeyRing, GeneratedKeys | No
     check_configured(settings.api_keys, "api_keys")
     for name in ("admin_token", "metrics_token"):
         check_configured(filter(None, [getattr(settings, name)]), name)
-    no_auth = settings.no_auth or (settings.demo and is_loopback(settings.host))
+    # The demo stands open on loopback; who configures an API key wants nothing open.
+    open_demo = settings.demo and is_loopback(settings.host) and not settings.api_keys
+    no_auth = settings.no_auth or open_demo
     check_bind(settings.host, no_auth=settings.no_auth)
     generated: GeneratedKeys | None = None
     api_keys, admin_token = settings.api_keys, settings.admin_token

@@ -8,13 +8,13 @@ from collections.abc import Generator
 import pytest
 
 
-@pytest.hookimpl(hookwrapper=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
-) -> Generator[None, pytest.CallInfo[None], None]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let a skipped test fail under `CI=true`: there, whatever it needs has been installed."""
-    outcome = yield
-    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    report = yield
     if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which CI does not accept: {report.longrepr}"
+    return report

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from lingma_cli.control.registry import EngineState, Registry, Slot
-from lingma_cli.errors import LingmaError
+from lingma_cli.errors import ErrorKind, LingmaError
 
 _log: Final = logging.getLogger(__name__)
 _FIRST_PAUSE: Final = 0.5
@@ -57,13 +57,21 @@ class Supervisor:
                     await slot.engine.run(partial(self._on_change, slot, generation))
                 except LingmaError as error:
                     _log.warning("engine %s: %s", slot.engine.name, error)
-                    self._on_trouble(error)
-                    self._on_change(slot, generation, error)
+                    self._tell(slot, generation, error)
+                except Exception as error:  # noqa: BLE001 - see below
+                    # A fault of ours in one engine must not take the server along.
+                    _log.exception("engine %s", slot.engine.name)
+                    fault = LingmaError(ErrorKind.INTERNAL, f"the engine failed: {error!r}")
+                    self._tell(slot, generation, fault)
                 failures = 0 if slot.answered > answered else failures + 1
                 if failures:
                     await asyncio.sleep(self._pause(failures))
         finally:
             self.registry.move(slot, EngineState.STOPPED)
+
+    def _tell(self, slot: Slot, generation: int, error: LingmaError) -> None:
+        self._on_trouble(error)
+        self._on_change(slot, generation, error)
 
     def _on_change(self, slot: Slot, generation: int, error: LingmaError | None) -> None:
         if error is None:

@@ -72,8 +72,14 @@ class _Function(msgspec.Struct):
     arguments: str = "{}"
 
 
+class _CustomCall(msgspec.Struct):
+    name: str
+    input: str = ""
+
+
 class _ToolCall(msgspec.Struct):
-    function: _Function
+    function: _Function | None = None
+    custom: _CustomCall | None = None
     id: str = ""
 
 
@@ -146,7 +152,7 @@ def parse(body: bytes) -> ChatRequest:
         model=shape.model or "",
         messages=messages,
         tools=tuple(_tools(shape, notes)),
-        tool_choice=_tool_choice(shape),
+        tool_choice=_tool_choice(shape, notes),
         sampling=_sampling(shape),
         reasoning_effort=shape.reasoning_effort,
         output_format=_output_format(shape.response_format),
@@ -171,13 +177,22 @@ def _message(item: _Message, path: str, notes: list[Note]) -> Message:
         parts = [ToolOutputPart(call_id=call_id, text=text)]
     elif item.name:
         notes.append(Note(code="name_dropped", text=f"{path}: speakers' names are not forwarded"))
-    for call in item.tool_calls or ():
-        function = call.function
-        parts.append(ToolUsePart(call_id=call.id, name=function.name, arguments=function.arguments))
+    for index, call in enumerate(item.tool_calls or ()):
+        parts.append(_tool_use(call, f"{path}.tool_calls[{index}]"))
     if item.function_call is not None:
         name, arguments = item.function_call.name, item.function_call.arguments
         parts.append(ToolUsePart(call_id=name, name=name, arguments=arguments))
     return Message(role=role, parts=tuple(parts))
+
+
+def _tool_use(call: _ToolCall, path: str) -> ToolUsePart:
+    if call.function is not None:
+        name, arguments = call.function.name, call.function.arguments
+    elif call.custom is not None:
+        name, arguments = call.custom.name, call.custom.input
+    else:
+        raise invalid("a call needs a function", param=f"{path}.function")
+    return ToolUsePart(call_id=call.id, name=name, arguments=arguments)
 
 
 def _parts(item: _Message, path: str, notes: list[Note]) -> Iterator[Part]:
@@ -222,7 +237,7 @@ def _tools(shape: _Body, notes: list[Note]) -> Iterator[Tool]:
         )
 
 
-def _tool_choice(shape: _Body) -> ToolChoice:
+def _tool_choice(shape: _Body, notes: list[Note]) -> ToolChoice:
     choice = shape.tool_choice if shape.tool_choice is not None else shape.function_call
     param = "tool_choice" if shape.tool_choice is not None else "function_call"
     if choice is None:
@@ -232,7 +247,11 @@ def _tool_choice(shape: _Body) -> ToolChoice:
         if choice not in modes:
             raise invalid(f"must be one of {', '.join(modes)} or an object", param=param)
         return ToolChoice(mode=modes[choice])
-    function = choice.get("function", choice)
+    kind = choice.get("type", "function")
+    if kind not in ("function", "custom"):
+        notes.append(Note(code="tool_choice_ignored", text=f"a choice of type {kind!r}"))
+        return ToolChoice()
+    function = choice.get(kind, choice)
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(name, str):
         at = "name" if param == "function_call" else "function.name"

@@ -18,7 +18,7 @@ from lingma_cli.core.ids import NewId
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.gateway import Gateway
 from lingma_cli.server.bodies import ClientLeftError
-from lingma_cli.server.doors import HostGuard, KeyGuard, RequestIds
+from lingma_cli.server.doors import Farewell, HostGuard, KeyGuard, RequestIds
 from lingma_cli.server.replies import send_error
 from lingma_cli.server.routes import Endpoint, endpoints
 
@@ -50,7 +50,7 @@ def build_app(
         },
     )
     inner.router.redirect_slashes = False
-    guarded = KeyGuard(inner, keys, tiers(table), clock=clock)
+    guarded = KeyGuard(Farewell(inner), keys, tiers(table), clock=clock)
     return RequestIds(HostGuard(guarded, allowed_hosts), new_id)
 
 

@@ -7,6 +7,7 @@ was rebuilt from `Host`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -68,6 +69,35 @@ def _marked(headers: Iterable[tuple[bytes, bytes]], chosen: str) -> list[tuple[b
     if not any(name.lower() == b"cache-control" for name, _ in marked):
         marked.append((b"cache-control", b"no-store"))
     return marked
+
+
+class Farewell:
+    """Answers 503 to a request that the shutdown cut off before it had an answer.
+
+    Args:
+        app: what is behind this door.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; only the server's own shutdown cancels it from outside."""
+        has_begun = False
+
+        async def send_watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_watched)
+        except asyncio.CancelledError:
+            if has_begun:
+                raise
+            await send_error(
+                scope, send, LingmaError(ErrorKind.SHUTTING_DOWN, "the server is shutting down")
+            )
 
 
 # Names and ports are compared exactly, so this only has to split them without

@@ -24,7 +24,7 @@ from lingma_cli.gateway.gateway import Gateway
 
 _BACKLOG: Final = 2048
 # How long the last events and the farewell of idle connections may take.
-_LAST_WORDS_SECONDS: Final = 2.0
+_LAST_WORDS_SECONDS: Final = 1.0
 _KEEP_ALIVE_SECONDS: Final = 15
 
 

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.paths import PRIVATE_FILE, Paths, private_folder, write_private
+from lingma_cli.paths import Paths, opened, private_folder, try_lock, write_private
 
 # A finder holds the lock far shorter than all these tries together take.
 _TRIES: Final = 7
@@ -40,7 +40,7 @@ def only_server(paths: Paths) -> Iterator[None]:
         LingmaError: another server holds it; the error names it.
     """
     private_folder(paths.runtime)
-    with _opened(paths.server_lock, os.O_RDWR | os.O_CREAT) as descriptor:
+    with opened(paths.server_lock, os.O_RDWR | os.O_CREAT) as descriptor:
         if not _lock_patiently(descriptor):
             other = _read(paths.server_file)
             whereabouts = f": {other.url}, process {other.pid}" if other else ""
@@ -68,8 +68,8 @@ def find_server(paths: Paths) -> ServerFile | None:
     The server file counts only while somebody holds the server lock.
     """
     try:
-        with _opened(paths.server_lock, os.O_RDONLY) as descriptor:
-            nobody_serves = _lock(descriptor, shared=True)
+        with opened(paths.server_lock, os.O_RDONLY) as descriptor:
+            nobody_serves = try_lock(descriptor, shared=True)
     except OSError:
         return None
     return None if nobody_serves else _read(paths.server_file)
@@ -82,38 +82,9 @@ def _read(path: Path) -> ServerFile | None:
         return None
 
 
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE)
-    try:
-        yield descriptor
-    finally:
-        # Closing gives the lock back.
-        os.close(descriptor)
-
-
 def _lock_patiently(descriptor: int) -> bool:
     for _ in range(_TRIES - 1):
-        if _lock(descriptor, shared=False):
+        if try_lock(descriptor, shared=False):
             return True
         time.sleep(_PAUSE_SECONDS)
-    return _lock(descriptor, shared=False)
-
-
-def _lock(descriptor: int, *, shared: bool) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt  # noqa: PLC0415 - exists on Windows only
-
-            # There is no shared lock; the first byte may lie behind the end.
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            if shared:
-                msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl  # noqa: PLC0415 - does not exist on Windows
-
-            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+    return try_lock(descriptor, shared=False)

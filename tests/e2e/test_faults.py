@@ -19,7 +19,7 @@ ENDINGS = [
     ('finish=403 reason="please log in"', 401, "login_required"),
     ("finish=406", 400, "content_filter"),
     ("finish=408", 504, "engine_timeout"),
-    ("finish=429", 429, "insufficient_quota"),
+    ("finish=429", 429, "overloaded"),
     ("finish=500", 502, "engine_failed"),
     ("finish=601", 400, "content_filter"),
     ("finish=80408", 504, "engine_timeout"),

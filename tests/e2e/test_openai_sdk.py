@@ -93,7 +93,7 @@ def test_errors_are_typed(client: openai.OpenAI) -> None:
         with pytest.raises(openai.RateLimitError) as caught:
             client.chat.completions.create(
                 model="org_auto",
-                messages=user("[[demo: finish=429 after=0]]"),
+                messages=user("[[demo: finish=403 after=0]]"),
                 stream=stream,
             )
         assert caught.value.code == "insufficient_quota"

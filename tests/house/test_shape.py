@@ -19,6 +19,7 @@ TESTED_ELSEWHERE = {
     "cli/__init__.py",
     "demo/__main__.py",
     "engines/lingma/guardian.py",
+    "engines/lingma/login.py",
     "engines/base.py",
     "engines/lingma/ask.py",
     "protocols/wire.py",

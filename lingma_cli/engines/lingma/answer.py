@@ -51,6 +51,8 @@ class Answer:
         if self.ended:
             return []
         match method:
+            case "chat/answer" if push.is_damaged:
+                return self.fail(failure(None, "a piece of the answer could not be read"))
             case "chat/answer" if push.isFiltered:
                 return self.fail(filtered())
             case "chat/answer" if push.overwrite:
@@ -144,4 +146,4 @@ class Answer:
 
 
 def _complaint(push: ChatPush) -> str:
-    return push.message or bytes(push.error).decode().removeprefix("null")
+    return push.message or bytes(push.error).decode(errors="replace").removeprefix("null")

@@ -20,8 +20,10 @@ from lingma_cli.engines.lingma.pushes import ChatPush
 from lingma_cli.errors import ErrorKind, LingmaError
 
 # The connection is shared, so a slow reader cannot make the binary pause: what piles up for one
-# stream is bounded, and a stream over the bound is given up.
-_MAX_PILE: Final = 4 * 1024 * 1024
+# stream is bounded. A burst may be large, but it has to be taken away in a while.
+_HIGH_PILE: Final = 4 * 1024 * 1024
+_HIGH_PILE_SECONDS: Final = 10.0
+_MAX_PILE: Final = 256 * 1024 * 1024
 # How long a silent process may take to show that it lives: when an answer is overdue, and after
 # it was told to stop one.
 _OVERDUE_SECONDS: Final = 3.0
@@ -83,6 +85,7 @@ class LingmaAsk:
         self._begun = False
         self._pile: list[ChatEvent] = []
         self._pile_size = 0
+        self._high_since: float | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._rpc_id = 0
 
@@ -96,7 +99,7 @@ class LingmaAsk:
         while not self._pile and not self._answer.ended:
             self._waiter = self._loop.create_future()
             await self._waiter
-        batch, self._pile, self._pile_size = self._pile, [], 0
+        batch, self._pile, self._pile_size, self._high_since = self._pile, [], 0, None
         return batch
 
     def abort(self, error: LingmaError) -> None:
@@ -152,9 +155,20 @@ class LingmaAsk:
     # inside
 
     def _stop(self) -> None:
+        link = self._link
+        if not link.is_open:
+            return
         ids = {"requestId": self.request_id, "sessionId": self.session_id}
-        self._link.send("chat/stop", ids, lambda _: self._delete_session())
-        self._link.want_sign_of_life(_STOPPED_SECONDS)
+
+        def forget(_: object = None) -> None:
+            waiting.cancel()
+            link.forget(rpc_id)
+            self._delete_session()
+
+        # Not every build answers this; the session goes either way.
+        rpc_id = link.send("chat/stop", ids, forget)
+        waiting = self._loop.call_later(_STOPPED_SECONDS, forget)
+        link.want_sign_of_life(_STOPPED_SECONDS)
 
     def _delete_session(self) -> None:
         # Each ask opens a session; without this they would fill the user's history.
@@ -206,10 +220,18 @@ class LingmaAsk:
         else:
             self.abort(LingmaError(ErrorKind.ENGINE_TIMEOUT, "Lingma fell silent and was stopped"))
 
+    def _is_too_high(self) -> bool:
+        """Tell whether the client lets too much lie."""
+        if self._pile_size < _HIGH_PILE:
+            return False
+        now = self._loop.time()
+        self._high_since = self._high_since or now
+        return self._pile_size > _MAX_PILE or now - self._high_since > _HIGH_PILE_SECONDS
+
     def _add(self, events: list[ChatEvent]) -> None:
         if not events:
             return
-        if self._pile_size > _MAX_PILE and not self._answer.ended:
+        if self._is_too_high() and not self._answer.ended:
             self._stop()
             stalled = LingmaError(ErrorKind.OVERLOADED, "the client reads too slowly")
             events = [*events, *self._answer.fail(stalled)]

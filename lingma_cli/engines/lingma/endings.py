@@ -23,7 +23,7 @@ _KINDS: Final[Mapping[int, ErrorKind]] = MappingProxyType(
         403: ErrorKind.QUOTA_EXCEEDED,
         406: ErrorKind.CONTENT_FILTERED,
         408: ErrorKind.ENGINE_TIMEOUT,
-        429: ErrorKind.QUOTA_EXCEEDED,
+        429: ErrorKind.OVERLOADED,
         601: ErrorKind.CONTENT_FILTERED,
         80408: ErrorKind.ENGINE_TIMEOUT,
     }
@@ -31,6 +31,7 @@ _KINDS: Final[Mapping[int, ErrorKind]] = MappingProxyType(
 _SENTENCES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     {
         ErrorKind.QUOTA_EXCEEDED: "Lingma refused the request: the account's quota is used up",
+        ErrorKind.OVERLOADED: "Lingma refused the request: too many at once",
         ErrorKind.LOGIN_REQUIRED: "Lingma refused the request: its login is missing or expired",
         ErrorKind.CONTENT_FILTERED: "Lingma's content filter stopped the answer",
         ErrorKind.ENGINE_TIMEOUT: "Lingma's own service did not answer in time",
@@ -41,8 +42,10 @@ _SENTENCES: Final[Mapping[ErrorKind, str]] = MappingProxyType(
 # limit) turns up inside other endings; the reason tells them apart.
 _ABOUT_QUOTA: Final = re.compile(r"(?i)\b110\b|quota|usage limit|daily limit|配额|额度|次数")
 _ABOUT_LOGIN: Final = re.compile(r"(?i)log[ -]?in|logged|sign[ -]?in|auth|token|登录|认证|鉴权")
-_AMBIGUOUS: Final = frozenset({ErrorKind.ENGINE_FAILED, ErrorKind.QUOTA_EXCEEDED})
-_QUOTA_RETRY: Final = 60.0
+_AMBIGUOUS: Final = frozenset(
+    {ErrorKind.ENGINE_FAILED, ErrorKind.QUOTA_EXCEEDED, ErrorKind.OVERLOADED}
+)
+_RETRY_AFTER: Final = {ErrorKind.QUOTA_EXCEEDED: 60.0, ErrorKind.OVERLOADED: 10.0}
 _MAX_REASON: Final = 300
 
 
@@ -51,14 +54,15 @@ def failure(status: int | None, reason: str) -> LingmaError:
     kind = _KINDS.get(status or 0, ErrorKind.ENGINE_FAILED)
     if kind in _AMBIGUOUS and _ABOUT_QUOTA.search(reason):
         kind = ErrorKind.QUOTA_EXCEEDED
-    elif status == 403 and _ABOUT_LOGIN.search(reason):
+    elif (status == 403 or (status or 0) < 0) and _ABOUT_LOGIN.search(reason):
+        # Codes below zero are JSON-RPC's own.
         kind = ErrorKind.LOGIN_REQUIRED
     shown = ", ".join(filter(None, ("" if status is None else f"status {status}", quoted(reason))))
     return LingmaError(
         kind,
         f"{_SENTENCES[kind]}: {shown}" if shown else _SENTENCES[kind],
         hint=LOGIN_HINT if kind is ErrorKind.LOGIN_REQUIRED else None,
-        retry_after=_QUOTA_RETRY if kind is ErrorKind.QUOTA_EXCEEDED else None,
+        retry_after=_RETRY_AFTER.get(kind),
     )
 
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from lingma_cli import __version__
 from lingma_cli.core.chat import ChatRequest, Model
 from lingma_cli.core.ids import NewId
@@ -26,6 +24,7 @@ from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
 from lingma_cli.engines.lingma.catalogue import read_models
 from lingma_cli.engines.lingma.endings import not_logged_in
 from lingma_cli.engines.lingma.link import HandshakeRefusedError, Link
+from lingma_cli.engines.lingma.login import Login, ask_login, settle_login
 from lingma_cli.engines.lingma.process import LingmaProcess, spawned
 from lingma_cli.engines.lingma.prompt import AgentWords
 from lingma_cli.engines.lingma.pushes import (
@@ -42,7 +41,7 @@ from lingma_cli.errors import ErrorKind, LingmaError
 _log: Final = logging.getLogger(__name__)
 _RECONNECTS: Final = 3
 _RECONNECT_PAUSE: Final = 0.2
-_SETTLE_SECONDS: Final = 0.5
+_LONGEST_PAUSE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +66,6 @@ class LingmaOptions:
     agent: AgentWords
 
 
-class _AuthStatus(msgspec.Struct):
-    status: int = 0
-    id: str = ""
-
-
 class LingmaEngine:
     """Answers chat requests through a Lingma process of its own.
 
@@ -89,7 +83,8 @@ class LingmaEngine:
         self._options = options
         self._new_id = new_id
         self._link: Link | None = None
-        self._logged_in = False
+        self._login = Login.UNKNOWN
+        self._served = 0
         self._asks: dict[str, LingmaAsk] = {}
 
     # life
@@ -121,13 +116,15 @@ class LingmaEngine:
                 took_usage = process.exited.done() and "usage" in process.output.text().lower()
                 if took_usage and not self.models and command[-1] == "start":
                     raise _UsageTextError from None
-                # Whoever waits hears of it before the process has been cleared away.
+                # Whoever waits hears of it before the process has been cleared away. The last words
+                # are for the log: they are nobody's business over HTTP.
+                _log.warning("%s said last: %s", self.name, process.last_words())
                 on_change(error)
                 raise
 
     async def _serve(self, process: LingmaProcess, on_change: OnChange) -> None:
         """Stay connected for as long as the process lives and lets us."""
-        tries = 1
+        tries, served, pause = 1, self._served, _RECONNECT_PAUSE
         while True:
             try:
                 async with self._connected(process) as link:
@@ -144,7 +141,9 @@ class LingmaEngine:
                 if tries <= 0 or error.kind is ErrorKind.ENGINE_TIMEOUT:
                     raise
             # Whoever closes the socket often dies a moment later: then it is a death.
-            await asyncio.wait([process.exited], timeout=_RECONNECT_PAUSE)
+            pause = _RECONNECT_PAUSE if self._served > served else min(2 * pause, _LONGEST_PAUSE)
+            served = self._served
+            await asyncio.wait([process.exited], timeout=pause)
             if process.exited.done():
                 raise process.died()
 
@@ -211,34 +210,30 @@ class LingmaEngine:
             await link.call("initialize", params, within)
             # quirk: 2.11.1 does not know this notification and says so in its log only.
             link.notify("initialized", {})
-            await self._learn_login(link)
-            self.models = await self._query_models(link)
+            link.ping()
+            self._login = await settle_login(link, self._options.rpc_timeout)
+            await self._learn_models(link)
         except LingmaError:
             if process.exited.done():
                 raise process.died() from None
             raise
 
-    async def _learn_login(self, link: Link) -> None:
-        """Ask for the login; a state that is neither in nor out is asked for again."""
-        deadline = asyncio.get_running_loop().time() + self._options.rpc_timeout
-        while True:
-            # Never log this answer: it holds live tokens.
-            answer = await link.call("auth/status", {}, self._options.rpc_timeout)
-            status = _decode_status(answer)
-            self._logged_in = status.status == 2
-            undecided = status.status not in (1, 2) and status.id
-            if not undecided or asyncio.get_running_loop().time() > deadline:
-                return
-            await asyncio.sleep(_SETTLE_SECONDS)
-
     async def refresh_models(self) -> Sequence[Model]:
         """Ask the process for its list now; the last list stays when it gives none."""
-        self.models = await self._query_models(self._connection())
+        answer = await self._connection().call("config/queryModels", {}, self._options.rpc_timeout)
+        self.models = read_models(answer) or self.models
         return self.models
 
-    async def _query_models(self, link: Link) -> Sequence[Model]:
-        answer = await link.call("config/queryModels", {}, self._options.rpc_timeout)
-        return read_models(answer) or self.models
+    async def _learn_models(self, link: Link) -> None:
+        """Fetch the list for the first time; without one asks still work."""
+        try:
+            answer = await link.call("config/queryModels", {}, self._options.rpc_timeout)
+        except LingmaError as error:
+            if not link.is_open:
+                raise
+            _log.warning("%s gave no list of models: %s", self.name, error)
+        else:
+            self.models = read_models(answer) or self.models
 
     def _connection(self) -> Link:
         if self._link is None or not self._link.is_open:
@@ -257,9 +252,9 @@ class LingmaEngine:
             LingmaError: there is no connection, or no login.
         """
         link = self._connection()
-        if not self._logged_in:
-            await self._learn_login(link)
-        if not self._logged_in:
+        if self._login is not Login.IN:
+            self._login = await ask_login(link, self._options.rpc_timeout)
+        if self._login is Login.OUT:
             raise not_logged_in()
         timeouts = AskTimeouts(
             first_event=self._options.first_event_timeout, idle=self._options.idle_timeout
@@ -277,6 +272,7 @@ class LingmaEngine:
         try:
             ask.send()
             yield ask
+            self._served += 1
         finally:
             del self._asks[ask.request_id]
             ask.leave()
@@ -284,13 +280,16 @@ class LingmaEngine:
     def _hear(self, call: jsonrpc.Call) -> Any:
         """Route one push or request of the binary; return what a request is answered with."""
         if call.method in ANSWER_PUSHES:
+            if bytes(call.params)[:1] != b"{":
+                # A piece of nobody knows which answer is lost: all of them are in doubt.
+                raise jsonrpc.MessageError(f"`{call.method}` came without an object")
             push = chat_push(call.params)
             ask = self._asks.get(push.requestId or "")
             if ask is not None:
                 ask.hear(call.method, push)
         elif call.method.startswith("tool/"):
             self._refuse_tool(call)
-        elif call.method in ("error", "fatal_error"):
+        elif call.method in ("error", "fatal_error") and bytes(call.params)[:1] == b"{":
             push = chat_push(call.params)
             meant = self._asks.get(push.requestId or "")
             # Without an id it may be about any of them.
@@ -302,7 +301,7 @@ class LingmaEngine:
         """Say no to a tool; running tools is the API client's business."""
         push = tool_push(call.params)
         ask, link = self._asks.get(push.requestId or ""), self._link
-        if link is None or not push.toolCallId:
+        if link is None or not link.is_open or not push.toolCallId:
             return
         if call.method == "tool/invoke":
             if ask is not None:
@@ -327,10 +326,3 @@ def _disapproval(push: ToolPush, ask: LingmaAsk | None) -> dict[str, Any]:
         "toolCallId": push.toolCallId,
         "approval": False,
     }
-
-
-def _decode_status(answer: bytes) -> _AuthStatus:
-    try:
-        return msgspec.json.decode(answer, type=_AuthStatus, strict=False)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return _AuthStatus()

@@ -6,6 +6,7 @@ ids of the two directions collide: the presence of `method` tells a request from
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,8 +52,8 @@ Incoming = Call | Response | ErrorResponse
 
 
 class _Error(msgspec.Struct):
-    code: int = 0
-    message: str = ""
+    code: Any = 0
+    message: Any = ""
 
 
 class _Wire(msgspec.Struct):
@@ -63,6 +64,10 @@ class _Wire(msgspec.Struct):
     error: _Error | None = None
 
 
+_LONE_SURROGATE: Final = re.compile(
+    rb"(?i)\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})"
+    rb"|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}"
+)
 _decode: Final[Callable[[bytes], _Wire]] = msgspec.json.Decoder(_Wire, strict=False).decode
 
 
@@ -73,13 +78,19 @@ def decode(body: bytes) -> Incoming:
         MessageError: it is not JSON, or has neither method nor id.
     """
     try:
-        wire = _decode(body)
+        # quirk: a writer that cuts text between UTF-16 halves sends each alone.
+        wire = _decode(_LONE_SURROGATE.sub(rb"\\ufffd", body) if b"\\u" in body else body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"a message is no JSON-RPC: {error}") from error
     if wire.method is not None:
         return Call(method=wire.method, params=wire.params, id=wire.id)
     if wire.error is not None:
-        return ErrorResponse(id=wire.id, code=wire.error.code, message=wire.error.message)
+        code, message = wire.error.code, wire.error.message
+        return ErrorResponse(
+            id=wire.id,
+            code=code if isinstance(code, int) else 0,
+            message=message if isinstance(message, str) else str(code),
+        )
     if wire.id is None:
         raise MessageError("a message has neither method nor id")
     return Response(id=wire.id, result=bytes(wire.result))

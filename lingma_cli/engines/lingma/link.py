@@ -21,7 +21,7 @@ from websockets.uri import parse_uri
 
 from lingma_cli.engines.lingma import jsonrpc
 from lingma_cli.engines.lingma.codec import FrameDecoder, FramingError, frame
-from lingma_cli.engines.lingma.endings import quoted
+from lingma_cli.engines.lingma.endings import failure
 from lingma_cli.errors import ErrorKind, LingmaError
 
 MAX_MESSAGE: Final = 64 * 1024 * 1024
@@ -83,6 +83,7 @@ class Link(asyncio.Protocol):
         self._doubts: list[_Doubt] = []
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
+        self._answers_ping = self._answers_pong = False
         self._dropped = False
         self.unresponsive = False
         self.reason = "the connection was closed"
@@ -144,8 +145,7 @@ class Link(asyncio.Protocol):
                 case jsonrpc.Response(result=result):
                     future.set_result(result)
                 case jsonrpc.ErrorResponse(code=code, message=text):
-                    refusal = f"Lingma refused `{method}`: {quoted(text) or code}"
-                    future.set_exception(LingmaError(ErrorKind.ENGINE_FAILED, refusal))
+                    future.set_exception(failure(code, f"`{method}` was refused: {text}"))
                 case None:
                     future.set_exception(self.lost())
 
@@ -173,19 +173,26 @@ class Link(asyncio.Protocol):
         if not self.is_open:
             return
         drop = self._loop.call_later(within, self._drop_unresponsive, within)
+        # Who never answered the method `ping` is not blamed for its silence now.
+        spoken = spoken and self._answers_ping
         self._doubts.append(_Doubt(drop=drop, on_sign=on_sign, spoken=spoken))
-        # Not every build may answer both.
+        self.ping()
+
+    def ping(self) -> None:
+        """Ask for a sign of life in both ways and learn which of them this build answers."""
         self._ws.send_ping(b"")
-        self.send("ping", {})
+        self.send("ping", {}, self._hear_pong)
 
     async def close(self) -> None:
         """Close the connection and return when it is gone; what waits fails."""
         if self._transport is None:
             return
-        if not self._transport.is_closing():
+        if self._ws.state is State.OPEN and not self._transport.is_closing():
             self._ws.send_close()
             self._flush()
             self._transport.close()
+        else:
+            self._transport.abort()
         await asyncio.wait([self.closed], timeout=_CLOSE_SECONDS)
         # A frozen peer takes nothing off the wire, and a polite close would wait for it.
         self._transport.abort()
@@ -216,6 +223,9 @@ class Link(asyncio.Protocol):
                 self._read_frame(event, replies)
             else:
                 self._finish_handshake()
+        if self._ws.handshake_exc is not None:
+            # Bytes that are no HTTP at all bring no event.
+            self._finish_handshake()
         self._write_bodies(replies)
         if self._ws.state is not State.OPEN and self.opened.done():
             self._drop(self._ws_reason())
@@ -249,6 +259,8 @@ class Link(asyncio.Protocol):
     # inside
 
     def _finish_handshake(self) -> None:
+        if self.opened.done():
+            return
         refused = self._ws.handshake_exc
         if refused is None:
             self.opened.set_result(None)
@@ -260,6 +272,7 @@ class Link(asyncio.Protocol):
 
     def _read_frame(self, event: Frame, replies: list[bytes]) -> None:
         if event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            self._answers_pong = self._answers_pong or event.opcode is Opcode.PONG
             return
         try:
             for body in self._decoder.feed(bytes(event.data)):
@@ -269,6 +282,7 @@ class Link(asyncio.Protocol):
             jsonrpc.MessageError,
             msgspec.MsgspecError,
             UnicodeDecodeError,
+            RecursionError,
         ) as error:
             # A piece of some answer is lost: better one clear failure than a silent gap.
             self._drop(str(error))
@@ -315,6 +329,9 @@ class Link(asyncio.Protocol):
             self.reason = reason
             self._transport.abort()
 
+    def _hear_pong(self, reply: jsonrpc.Response | jsonrpc.ErrorResponse | None) -> None:
+        self._answers_ping = self._answers_ping or reply is not None
+
     def _dispel_doubts(self, *, spoken: bool) -> None:
         dispelled = [doubt for doubt in self._doubts if spoken or not doubt.spoken]
         self._doubts = [doubt for doubt in self._doubts if doubt not in dispelled]
@@ -335,5 +352,10 @@ class Link(asyncio.Protocol):
     def _probe_if_silent(self) -> None:
         if self._loop.time() - self._last_heard < _SILENCE_SECONDS:
             self._schedule_probe()
+            return
+        if not self._answers_ping and not self._answers_pong:
+            # It never showed that it answers either: its silence means nothing.
+            self.ping()
+            self._probe = self._loop.call_later(_SILENCE_SECONDS, self._probe_if_silent)
             return
         self.want_sign_of_life(_PATIENCE_SECONDS, self._schedule_probe, spoken=False)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +21,16 @@ import psutil
 from lingma_cli.engines.lingma import guardian, workdir
 from lingma_cli.engines.lingma.endings import quoted
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.paths import private_folder
+from lingma_cli.paths import opened, private_folder, try_lock
 
 _POLL_SECONDS: Final = 0.03
 # Longer than the guardian's own patience, which is three seconds.
 _END_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 1.0
 _RING_BYTES: Final = 64 * 1024
+# Addresses under which a listener is found at 127.0.0.1.
+_REACHED: Final = frozenset({"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"})
+_LOCK_FILE: Final = ".lingma-cli.lock"
 _READ_BYTES: Final = 16 * 1024
 
 # The child gets these and nothing else: no key or token of ours can leak into it. Proxy variables
@@ -114,7 +118,6 @@ class LingmaProcess:
         raise LingmaError(
             ErrorKind.ENGINE_UNAVAILABLE,
             f"Lingma did not get ready in {within:g} s: {doubt}",
-            hint=self._last_words_hint(),
         )
 
     def _doubt(self, address: workdir.ServerAddress) -> str:
@@ -125,8 +128,10 @@ class LingmaProcess:
         for member in family:
             with contextlib.suppress(psutil.Error):
                 for connection in member.net_connections(kind="tcp"):
-                    listening = connection.status == psutil.CONN_LISTEN
-                    if listening and connection.laddr.port == address.port:
+                    if connection.status != psutil.CONN_LISTEN or not connection.laddr:
+                        continue
+                    # Another address would be another socket, and that may be a stranger's.
+                    if connection.laddr.port == address.port and connection.laddr.ip in _REACHED:
                         return ""
         return f"port {address.port} of its info file is not its own"
 
@@ -143,12 +148,12 @@ class LingmaProcess:
         return LingmaError(
             ErrorKind.ENGINE_UNAVAILABLE,
             f"Lingma exited with status {status}",
-            hint=self._last_words_hint(),
         )
 
-    def _last_words_hint(self) -> str | None:
+    def last_words(self) -> str:
+        """Return the last line it printed, without secrets."""
         lines = self.output.text().strip().splitlines()
-        return f"its last words: {quoted(lines[-1])}" if lines else None
+        return quoted(lines[-1]) if lines else "nothing"
 
     async def end(self) -> None:
         """Have the guardian end the family; returns when it is gone."""
@@ -183,8 +188,18 @@ async def spawned(
     Raises:
         LingmaError: the folder or the executable cannot be used.
     """
-    private_folder(work_dir)
-    workdir.forget_address(work_dir)
+    with _claimed(work_dir):
+        child = await _start(command, work_dir, socket_port, environ)
+        process = LingmaProcess(child, work_dir)
+        try:
+            yield process
+        finally:
+            await asyncio.shield(process.end())
+
+
+async def _start(
+    command: Sequence[str], work_dir: Path, socket_port: int, environ: Mapping[str, str]
+) -> asyncio.subprocess.Process:
     flags = {
         "--workDir": str(work_dir),
         "--socketPort": str(socket_port or _free_port()),
@@ -193,7 +208,7 @@ async def spawned(
     }
     arguments = [word for flag in flags.items() for word in flag]
     try:
-        child = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", guardian.__file__, *command, *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -206,11 +221,28 @@ async def spawned(
         raise LingmaError(
             ErrorKind.ENGINE_UNAVAILABLE, f"cannot start a process: {error.strerror}"
         ) from error
-    process = LingmaProcess(child, work_dir)
-    try:
-        yield process
-    finally:
-        await asyncio.shield(process.end())
+
+
+@contextlib.contextmanager
+def _claimed(work_dir: Path) -> Iterator[None]:
+    """Keep the work directory for ourselves: two processes on one would spoil its login."""
+    with contextlib.ExitStack() as held:
+        try:
+            private_folder(work_dir)
+            lock = held.enter_context(opened(work_dir / _LOCK_FILE, os.O_RDWR | os.O_CREAT))
+            is_free = try_lock(lock)
+            if is_free:
+                workdir.forget_address(work_dir)
+        except (OSError, LingmaError) as error:
+            raise LingmaError(
+                ErrorKind.ENGINE_UNAVAILABLE, f"cannot use the work directory `{work_dir}`: {error}"
+            ) from error
+        if not is_free:
+            raise LingmaError(
+                ErrorKind.ENGINE_UNAVAILABLE,
+                f"another server uses the work directory `{work_dir}`",
+            )
+        yield
 
 
 def _free_port() -> int:

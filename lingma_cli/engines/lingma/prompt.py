@@ -119,6 +119,12 @@ def losses(request: ChatRequest) -> Iterator[Note]:
         yield Note(code="fields_ignored", text=f"not understood: {', '.join(unknown)[:200]}")
     if request.tools and request.tool_choice.mode is not ToolMode.NONE:
         yield Note(code="tools_dropped", text="tools are not offered to Lingma yet")
+    elif request.tool_choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED):
+        yield Note(code="tool_choice_ignored", text="a call was demanded, but no tool offered")
+    yield from _unused_knobs(request)
+
+
+def _unused_knobs(request: ChatRequest) -> Iterator[Note]:
     sampling = request.sampling
     if sampling.stop:
         yield Note(code="stop_ignored", text="stop sequences are not applied yet")

@@ -5,9 +5,12 @@ Source: Lingma local protocol, "Pushes during a chat", "Tools" and "Server to cl
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 # Steps, titles and notices may look as they like; only these make an answer, and silence in any
 # other does not end one.
@@ -32,10 +35,18 @@ class ChatPush(msgspec.Struct):
     message: str | None = None
     error: msgspec.Raw = msgspec.Raw(b"null")
 
+    # Not of the wire: fields that were there and could not be read.
+    unreadable: frozenset[str] = frozenset()
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a piece of the answer came and is lost."""
+        return not self.unreadable.isdisjoint({"text", "content"})
+
     @property
     def piece(self) -> str:
         """The text of this push, wherever it stands."""
-        return self.text if self.text is not None else self.content or ""
+        return self.text or self.content or ""
 
 
 class ToolPush(msgspec.Struct):
@@ -51,12 +62,42 @@ class ToolPush(msgspec.Struct):
 
 
 class _ConfigurationItems(msgspec.Struct):
-    items: list[Any] = []
+    items: list[Any] | None = None
 
 
-chat_push: Final = msgspec.json.Decoder(ChatPush, strict=False).decode
-tool_push: Final = msgspec.json.Decoder(ToolPush, strict=False).decode
-_configuration_items: Final = msgspec.json.Decoder(_ConfigurationItems, strict=False).decode
+def _lenient(shape: type[T]) -> Callable[[msgspec.Raw], T]:
+    """Return a decoder of `shape` that passes over fields of a wrong type.
+
+    A typed decoder does nearly all the work; only what it refuses is read field by field, so one
+    odd field of one push costs that field and nothing else.
+    """
+    decode = msgspec.json.Decoder(shape, strict=False).decode
+    fields = msgspec.structs.fields(shape)
+
+    def read(params: msgspec.Raw) -> T:
+        try:
+            return decode(params)
+        except msgspec.ValidationError:
+            loose = msgspec.json.decode(params)
+        kept: dict[str, Any] = {}
+        unreadable: set[str] = set()
+        for field in fields if isinstance(loose, dict) else ():
+            if field.encode_name in loose:
+                try:
+                    value = loose[field.encode_name]
+                    kept[field.name] = msgspec.convert(value, field.type, strict=False)
+                except msgspec.ValidationError:
+                    unreadable.add(field.name)
+        if shape is ChatPush:
+            kept["unreadable"] = frozenset(unreadable)
+        return shape(**kept)
+
+    return read
+
+
+chat_push: Final = _lenient(ChatPush)
+tool_push: Final = _lenient(ToolPush)
+_configuration_items: Final = _lenient(_ConfigurationItems)
 
 
 def refused_tool(push: ToolPush) -> dict[str, Any]:
@@ -74,7 +115,7 @@ def reply_to(method: str, params: msgspec.Raw) -> Any:
     """Return the result that the binary expects for its request; `null` for most."""
     match method:
         case "workspace/configuration":
-            return [None] * len(_configuration_items(params).items)
+            return [None] * len(_configuration_items(params).items or ())
         case "workspace/applyEdit":
             return {"applied": False}
         case "tool/invoke":

@@ -29,7 +29,7 @@ from lingma_cli.errors import ErrorKind
         (403, "未登录", ErrorKind.LOGIN_REQUIRED),
         (406, "", ErrorKind.CONTENT_FILTERED),
         (408, "", ErrorKind.ENGINE_TIMEOUT),
-        (429, "", ErrorKind.QUOTA_EXCEEDED),
+        (429, "", ErrorKind.OVERLOADED),
         (500, "boom", ErrorKind.ENGINE_FAILED),
         (500, "code 110: daily limit", ErrorKind.QUOTA_EXCEEDED),
         (500, "今日额度已用完", ErrorKind.QUOTA_EXCEEDED),
@@ -59,7 +59,8 @@ def test_a_bare_failure_has_no_dangling_colon() -> None:
 
 def test_quota_says_when_to_come_back() -> None:
     """Clients read it as Retry-After."""
-    assert failure(429, "").retry_after == 60.0
+    assert failure(403, "").retry_after == 60.0
+    assert failure(429, "").retry_after == 10.0
     assert failure(500, "").retry_after is None
 
 

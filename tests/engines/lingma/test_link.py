@@ -494,17 +494,26 @@ def test_a_spoken_sign_of_life() -> None:
 
 
 def test_a_pong_is_a_sign_of_life_unless_words_are_wanted() -> None:
-    """A process may answer WebSocket pings and still hang."""
+    """A process that has answered the method `ping` and now answers only pongs hangs."""
+
+    async def play(peer: Peer) -> None:
+        call = await peer.receive()
+        await peer.send({"jsonrpc": "2.0", "id": call["id"], "result": {"success": True}})
+        await _silence(peer)
 
     async def look(link: Link, _: object) -> tuple[bool, ErrorKind]:
+        link.ping()
         heard = asyncio.Event()
+        link.want_sign_of_life(LIMIT, heard.set)
+        await heard.wait()
+        heard.clear()
         link.want_sign_of_life(LIMIT, heard.set, spoken=False)
         await heard.wait()
         link.want_sign_of_life(0.1)
         await link.closed
         return link.unresponsive, link.lost().kind
 
-    assert _talk(_silence, look) == (True, ErrorKind.ENGINE_TIMEOUT)
+    assert _talk(play, look) == (True, ErrorKind.ENGINE_TIMEOUT)
 
 
 def test_a_frozen_peer_cannot_hold_up_the_end() -> None:

@@ -148,15 +148,19 @@ def test_an_old_info_file_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_at_the_start(tmp_path: Path) -> None:
-    """The wait ends with it, and the error has its status and its last words."""
+    """The error has its status; its last words are kept for the log, without secrets."""
     body = "print('loading'); print('no licence found, token=abcdef123456'); sys.exit(3)"
     started = time.monotonic()
 
-    error = _with_child(tmp_path, body, _death)
+    async def death(process: LingmaProcess) -> tuple[LingmaError, str]:
+        return await _death(process), process.last_words()
+
+    error, last_words = _with_child(tmp_path, body, death)
 
     assert time.monotonic() - started < 5
     assert error.message == "Lingma exited with status 3"
-    assert error.hint == "its last words: no licence found, token=••••"
+    assert error.hint is None
+    assert last_words == "no licence found, token=••••"
 
 
 def test_a_child_killed_by_a_signal(tmp_path: Path) -> None:
@@ -177,19 +181,19 @@ def test_a_death_is_seen_though_a_relative_holds_the_output(tmp_path: Path) -> N
 
 
 def test_a_command_that_cannot_run(tmp_path: Path) -> None:
-    """What the system said about it is in the hint."""
+    """What the system said about it is among the last words."""
 
-    async def main() -> LingmaError:
+    async def main() -> tuple[LingmaError, str]:
         command = (str(tmp_path / "nothing"),)
         async with spawned(
             command, work_dir=tmp_path / "work", socket_port=0, environ={}
         ) as process:
-            return await _death(process)
+            return await _death(process), process.last_words()
 
-    error = asyncio.run(main())
+    error, last_words = asyncio.run(main())
 
     assert "status 127" in error.message
-    assert "No such file" in (error.hint or "")
+    assert "No such file" in last_words
 
 
 def test_a_work_directory_that_cannot_be_made(tmp_path: Path) -> None:
@@ -199,7 +203,7 @@ def test_a_work_directory_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(LingmaError) as caught:
         _with_child(tmp_path, "rest()", _address)
 
-    assert ErrorKind.USAGE is caught.value.kind
+    assert ErrorKind.ENGINE_UNAVAILABLE is caught.value.kind
     assert str(tmp_path / "work") in caught.value.message
 
 
