@@ -43,6 +43,11 @@ from lingma_cli.core.events import (
     UsageReported,
 )
 from lingma_cli.protocols.fields import convert, decode_object, extras, invalid
+from lingma_cli.protocols.openai_chat_body import (
+    Body,
+    BodyMessage,
+    ToolCall,
+)
 from lingma_cli.protocols.openai_error import encode_error
 from lingma_cli.protocols.wire import WireProtocol
 
@@ -65,73 +70,6 @@ _MEDIA: Final = {
 }
 
 
-class _Function(msgspec.Struct):
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    arguments: str = "{}"
-
-
-class _CustomCall(msgspec.Struct):
-    name: str
-    input: str = ""
-
-
-class _ToolCall(msgspec.Struct):
-    function: _Function | None = None
-    custom: _CustomCall | None = None
-    id: str = ""
-
-
-class _Part(msgspec.Struct):
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: Any = None
-
-
-class _Message(msgspec.Struct):
-    role: str
-    content: str | list[_Part] | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-
-
-class _Tool(msgspec.Struct):
-    type: str = "function"
-    function: _Function | None = None
-
-
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool | None = None
-
-
-class _Body(msgspec.Struct):
-    messages: list[_Message]
-    model: str | None = None
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    tools: list[_Tool] | None = None
-    functions: list[_Function] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    function_call: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
-    reasoning_effort: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    stop: str | list[str] | None = None
-    n: int | None = None
-    user: str | None = None
-
-
 def parse(body: bytes) -> ChatRequest:
     """Return the request in `body`.
 
@@ -139,7 +77,7 @@ def parse(body: bytes) -> ChatRequest:
         LingmaError: the body is no valid request; `param` holds the path.
     """
     value = decode_object(body)
-    shape = convert(value, _Body)
+    shape = convert(value, Body)
     if not shape.messages:
         raise invalid("at least one message is needed", param="messages")
     if shape.n not in (None, 1):
@@ -159,12 +97,12 @@ def parse(body: bytes) -> ChatRequest:
         stream=bool(shape.stream),
         include_usage=bool(shape.stream_options and shape.stream_options.include_usage),
         user=shape.user,
-        extras={NAME: extras(value, _Body)},
+        extras={NAME: extras(value, Body)},
         notes=tuple(notes),
     )
 
 
-def _message(item: _Message, path: str, notes: list[Note]) -> Message:
+def _message(item: BodyMessage, path: str, notes: list[Note]) -> Message:
     role = _ROLES.get(item.role)
     if role is None:
         raise invalid(f"must be one of {', '.join(_ROLES)}", param=f"{path}.role")
@@ -185,7 +123,7 @@ def _message(item: _Message, path: str, notes: list[Note]) -> Message:
     return Message(role=role, parts=tuple(parts))
 
 
-def _tool_use(call: _ToolCall, path: str) -> ToolUsePart:
+def _tool_use(call: ToolCall, path: str) -> ToolUsePart:
     if call.function is not None:
         name, arguments = call.function.name, call.function.arguments
     elif call.custom is not None:
@@ -195,7 +133,7 @@ def _tool_use(call: _ToolCall, path: str) -> ToolUsePart:
     return ToolUsePart(call_id=call.id, name=name, arguments=arguments)
 
 
-def _parts(item: _Message, path: str, notes: list[Note]) -> Iterator[Part]:
+def _parts(item: BodyMessage, path: str, notes: list[Note]) -> Iterator[Part]:
     if item.reasoning_content:
         yield ReasoningPart(text=item.reasoning_content)
     if isinstance(item.content, str):
@@ -222,7 +160,7 @@ def _reference(image_url: Any) -> str:
     return url if isinstance(url, str) else ""
 
 
-def _tools(shape: _Body, notes: list[Note]) -> Iterator[Tool]:
+def _tools(shape: Body, notes: list[Note]) -> Iterator[Tool]:
     functions = list(shape.functions or ())
     for tool in shape.tools or ():
         if tool.function is None:
@@ -237,7 +175,7 @@ def _tools(shape: _Body, notes: list[Note]) -> Iterator[Tool]:
         )
 
 
-def _tool_choice(shape: _Body, notes: list[Note]) -> ToolChoice:
+def _tool_choice(shape: Body, notes: list[Note]) -> ToolChoice:
     choice = shape.tool_choice if shape.tool_choice is not None else shape.function_call
     param = "tool_choice" if shape.tool_choice is not None else "function_call"
     if choice is None:
@@ -259,7 +197,7 @@ def _tool_choice(shape: _Body, notes: list[Note]) -> ToolChoice:
     return ToolChoice(mode=ToolMode.NAMED, name=name)
 
 
-def _sampling(shape: _Body) -> Sampling:
+def _sampling(shape: Body) -> Sampling:
     stop = (shape.stop,) if isinstance(shape.stop, str) else tuple(shape.stop or ())
     return Sampling(
         temperature=shape.temperature,

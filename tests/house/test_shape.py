@@ -22,6 +22,7 @@ TESTED_ELSEWHERE = {
     "engines/lingma/login.py",
     "engines/base.py",
     "engines/lingma/ask.py",
+    "protocols/openai_chat_body.py",
     "protocols/wire.py",
     "protocols/registry.py",
     "server/app.py",

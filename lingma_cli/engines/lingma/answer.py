@@ -53,7 +53,7 @@ class Answer:
         match method:
             case "chat/answer" if push.is_damaged:
                 return self.fail(failure(None, "a piece of the answer could not be read"))
-            case "chat/answer" if push.isFiltered:
+            case "chat/answer" | "chat/filterTimeout" if push.isFiltered or "Timeout" in method:
                 return self.fail(filtered())
             case "chat/answer" if push.overwrite:
                 return self._overwrite(push.piece)
@@ -63,8 +63,6 @@ class Answer:
                 return self._go_on([(BlockKind.REASONING, push.piece)])
             case "chat/finish":
                 return self._finish(push)
-            case "chat/filterTimeout":
-                return self.fail(filtered())
             case "error" | "fatal_error":
                 return self.fail(failure(None, _complaint(push)))
             case _:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 T = TypeVar("T", bound=msgspec.Struct)
+Json = bytes | msgspec.Raw
 
 # Steps, titles and notices may look as they like; only these make an answer, and silence in any
 # other does not end one.
@@ -65,7 +66,7 @@ class _ConfigurationItems(msgspec.Struct):
     items: list[Any] | None = None
 
 
-def _lenient(shape: type[T]) -> Callable[[msgspec.Raw], T]:
+def _lenient(shape: type[T]) -> Callable[[Json], T]:
     """Return a decoder of `shape` that passes over fields of a wrong type.
 
     A typed decoder does nearly all the work; only what it refuses is read field by field, so one
@@ -74,7 +75,7 @@ def _lenient(shape: type[T]) -> Callable[[msgspec.Raw], T]:
     decode = msgspec.json.Decoder(shape, strict=False).decode
     fields = msgspec.structs.fields(shape)
 
-    def read(params: msgspec.Raw) -> T:
+    def read(params: Json) -> T:
         try:
             return decode(params)
         except msgspec.ValidationError:
@@ -111,7 +112,7 @@ def refused_tool(push: ToolPush) -> dict[str, Any]:
     }
 
 
-def reply_to(method: str, params: msgspec.Raw) -> Any:
+def reply_to(method: str, params: Json) -> Any:
     """Return the result that the binary expects for its request; `null` for most."""
     match method:
         case "workspace/configuration":
