@@ -159,11 +159,8 @@ def _signals(on_signal: Callable[[int], None]) -> Iterator[None]:
     if os.name == "posix":
         for number in numbers:
             loop.add_signal_handler(number, on_signal, number)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
+        # They stay until the loop is closed: engines may take a while to end after the server.
+        yield
         return
 
     # Windows loops have no signal handlers of their own; Ctrl-Break is its SIGTERM.
