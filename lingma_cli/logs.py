@@ -1,7 +1,7 @@
 """Log lines: text for a terminal, JSON for everything else, a request id in each, no secrets.
 
-Redaction is the last step before a line is written, so tracebacks and foreign libraries pass
-through it too. Prompts and answers are never logged.
+Every text of a line is redacted as the line is put together, whoever logs it: messages, values and
+tracebacks, foreign libraries' too. Prompts and answers are never logged.
 """
 
 from __future__ import annotations

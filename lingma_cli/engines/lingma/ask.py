@@ -88,6 +88,7 @@ class LingmaAsk:
         self._high_since: float | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._rpc_id = 0
+        self._stopped = False
 
     @property
     def notes(self) -> Sequence[Note]:
@@ -104,7 +105,7 @@ class LingmaAsk:
 
     def abort(self, error: LingmaError) -> None:
         """End the answer with `error` and stop it upstream."""
-        if not self._answer.ended and self._link.is_open:
+        if not self._answer.ended:
             self._stop()
         self._add(self._answer.fail(error))
 
@@ -145,9 +146,7 @@ class LingmaAsk:
         if self._timer is not None:
             self._timer.cancel()
         self._link.forget(self._rpc_id)
-        if not self._link.is_open:
-            return
-        if self._answer.ended:
+        if self._answer.ended and not self._stopped:
             self._delete_session()
         else:
             self._stop()
@@ -156,8 +155,9 @@ class LingmaAsk:
 
     def _stop(self) -> None:
         link = self._link
-        if not link.is_open:
+        if self._stopped or not link.is_open:
             return
+        self._stopped = True
         ids = {"requestId": self.request_id, "sessionId": self.session_id}
 
         def forget(_: object = None) -> None:

@@ -115,8 +115,9 @@ def losses(request: ChatRequest) -> Iterator[Note]:
     if any(isinstance(part, ReasoningPart) for part in parts):
         yield Note(code="reasoning_dropped", text="reasoning of earlier turns is not sent again")
     unknown = [name for fields in request.extras.values() for name in fields]
+    unknown += ["user"] if request.user is not None else []
     if unknown:
-        yield Note(code="fields_ignored", text=f"not understood: {', '.join(unknown)[:200]}")
+        yield Note(code="fields_ignored", text=f"not forwarded: {', '.join(unknown)[:200]}")
     if request.tools and request.tool_choice.mode is not ToolMode.NONE:
         yield Note(code="tools_dropped", text="tools are not offered to Lingma yet")
     elif request.tool_choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED):

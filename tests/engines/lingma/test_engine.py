@@ -233,17 +233,21 @@ def test_aborting_ends_the_events(live: Live) -> None:
     """The reason is the last event, and the binary is told to stop."""
     error = LingmaError(ErrorKind.SHUTTING_DOWN, "bye")
 
-    async def main() -> tuple[list[Any], str]:
+    async def main() -> tuple[list[Any], str, str]:
         async with live.engine.ask(question("[[demo: first=60]]")) as ask:
             ask.abort(error)
             events = list(await ask.next_batch())
             assert list(await ask.next_batch()) == []
-            return events, ask.request_id
+            return events, ask.request_id, ask.session_id
 
-    events, request_id = live.run(main())
+    events, request_id, session_id = live.run(main())
 
     assert [error] == [event.error for event in events]
     assert live.noted("ask-end", requestId=request_id)
+    # A call that is answered after all that was sent before shows that no second delete follows.
+    live.run(live.engine.refresh_models())
+    deleted = live.noted("received", method="chat/deleteSessionById")
+    assert [note["params"]["sessionId"] for note in deleted].count(session_id) == 1
 
 
 def test_silence_before_the_first_event(begin: Callable[..., Live]) -> None:

@@ -157,6 +157,8 @@ TOOLS = (Tool(name="f"),)
         (replace(HI, sampling=Sampling(presence_penalty=0.0)), ["sampling_ignored"]),
         (replace(HI, sampling=Sampling(frequency_penalty=0.0)), ["sampling_ignored"]),
         (replace(HI, reasoning_effort="low"), ["reasoning_effort_ignored"]),
+        (replace(HI, user="me"), ["fields_ignored"]),
+        (replace(HI, extras={"openai_chat": {"logprobs": True}}), ["fields_ignored"]),
         (replace(HI, output_format={"type": "json_object"}), ["response_format_ignored"]),
     ],
 )
