@@ -119,11 +119,11 @@ def _answer(client: Client, turns: Sequence[Turn], model: str, *, json: bool) ->
 
 def _as_json(reply: Reply) -> dict[str, object]:
     collected = reply.collected
-    usage, reason = collected.usage, collected.reason
+    usage, finished = collected.usage, collected.finished
     return {
         "answer": collected.text(),
         "model": collected.model,
-        "finish_reason": reason.value if reason else None,
+        "finish_reason": finished.reason.value if finished else None,
         "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         if usage
         else None,

@@ -7,6 +7,7 @@ from typing import Final
 
 from lingma_cli.cli.options import shown_default
 from lingma_cli.cli.outline import Command
+from lingma_cli.core.notes import MEANINGS
 from lingma_cli.settings import environment_name, table
 
 _EXIT_CODES: Final = (
@@ -48,6 +49,19 @@ _CLI_HEAD: Final = """\
 Data goes to stdout, everything else to stderr. `NO_COLOR` turns styling off;
 `LINGMA_TRACEBACK=1` shows where an unexpected error came from.
 """
+_NOTES_HEAD: Final = """\
+# Notes
+
+What a request asks for and does not get, and what an answer holds that is not quite what it seems, is
+told in the response header `x-lingma-notes` as a list of these codes. Those that come up only when the
+header has been sent stand in the log line of the request.
+"""
+
+
+def notes_page() -> str:
+    """Return the page of all note codes, Markdown."""
+    rows = [(f"`{code.value}`", meaning) for code, meaning in MEANINGS.items()]
+    return f"{_NOTES_HEAD}\n{_markdown_table(('code', 'meaning'), rows)}\n"
 
 
 def settings_page() -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from lingma_cli.core.notes import Note
+
 
 class Role(Enum):
     """Who speaks; OpenAI's `developer` is a system turn."""
@@ -78,10 +80,12 @@ class ToolUsePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolOutputPart:
-    """What the client's tool answered to `call_id`."""
+    """What the client's tool answered to `call_id`; `is_error` when it failed."""
 
     call_id: str
     text: str
+    media: tuple[MediaPart, ...] = ()
+    is_error: bool = False
 
 
 Part = TextPart | MediaPart | ReasoningPart | ToolUsePart | ToolOutputPart
@@ -97,11 +101,24 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A function the client offers; `parameters` is a JSON schema."""
+    """A function the client offers.
+
+    Attributes:
+        name: unique in its request; calls in the stream carry it.
+        parameters: a JSON schema.
+        custom: a freeform tool of OpenAI's: its single parameter `input` is the raw text.
+        strict: whether the client wants the schema kept to the letter; echoed, not enforced.
+        client_name: what the client calls it, when `name` had to differ to be unique.
+        namespace: the namespace that it stands in for the client.
+    """
 
     name: str
     description: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    custom: bool = False
+    strict: bool | None = None
+    client_name: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +143,29 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """Something that was dropped, degraded or estimated: a short code and a sentence."""
+class OutputFormat:
+    """JSON as the answer; `schema` is the JSON schema it must fit, `None` for any object."""
 
-    code: str
-    text: str
+    schema: Mapping[str, Any] | None = None
+    name: str = ""
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """The state that a stateful protocol keeps between requests.
+
+    Attributes:
+        previous_id: the stored response that this one follows.
+        conversation_id: the stored conversation that this turn belongs to.
+        store: whether the answer is to be stored.
+        items: this turn's input in the protocol's own JSON, each with an `id`.
+    """
+
+    previous_id: str | None = None
+    conversation_id: str | None = None
+    store: bool = True
+    items: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +175,12 @@ class ChatRequest:
     Attributes:
         model: the name the client asked for, until the gateway resolves it.
         messages: system, user, assistant and tool turns in the client's order.
-        output_format: JSON schema or `{"type": "json_object"}` the answer should follow.
+        parallel_tool_calls: whether one answer may hold more than one call.
+        output_format: what the answer's text should be.
+        choices: how many answers are wanted.
         include_usage: whether a stream should end with token counts.
+        show_reasoning: whether the model's reasoning is wanted in the answer.
+        thread: what a stateful protocol wants continued and remembered.
         extras: unknown top-level fields, `{"openai_chat": {...}}`.
         notes: what parsing had to drop or degrade.
     """
@@ -152,12 +191,16 @@ class ChatRequest:
     tool_choice: ToolChoice = ToolChoice()
     sampling: Sampling = Sampling()
     reasoning_effort: str | None = None
-    output_format: Mapping[str, Any] | None = None
+    output_format: OutputFormat | None = None
+    parallel_tool_calls: bool = True
+    choices: int = 1
     stream: bool = False
     include_usage: bool = False
+    show_reasoning: bool = True
     user: str | None = None
     mode: AskMode = AskMode.CHAT
     extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    thread: Thread | None = None
     notes: tuple[Note, ...] = ()
 
 

@@ -33,12 +33,13 @@ class Block:
 
 @dataclass(slots=True, kw_only=True)
 class Collector:
-    """Folds sealed events; `error` or `reason` is set once the stream has ended."""
+    """Folds sealed events; `error` or `finished` is set once the stream has ended."""
 
     model: str = ""
     blocks: list[Block] = field(default_factory=list)
     usage: Usage | None = None
-    reason: FinishReason | None = None
+    input_tokens: int = 0
+    finished: Finished | None = None
     error: LingmaError | None = None
     _opened: BlockOpened | None = None
     _pieces: list[str] = field(default_factory=list)
@@ -53,14 +54,19 @@ class Collector:
                     self._opened = event
                 case BlockClosed():
                     self._close_block()
-                case Started(model=model):
-                    self.model = model
+                case Started(model=model, input_tokens=input_tokens):
+                    self.model, self.input_tokens = model, input_tokens
                 case UsageReported(usage=usage):
                     self.usage = usage
-                case Finished(reason=reason):
-                    self.reason = reason
+                case Finished():
+                    self.finished = event
                 case Failed(error=error):
                     self.error = error
+
+    @property
+    def reason(self) -> FinishReason:
+        """Why the stream ended well; `STOP` until it has."""
+        return self.finished.reason if self.finished is not None else FinishReason.STOP
 
     def _close_block(self) -> None:
         if self._opened is None:

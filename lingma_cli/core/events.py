@@ -48,9 +48,13 @@ class Usage:
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The engine took the request; `model` is the name it serves it under."""
+    """The engine took the request.
+
+    `model` is the name it serves it under, `input_tokens` an estimate of the prompt's size.
+    """
 
     model: str
+    input_tokens: int = 0
 
 
 class BlockOpened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -79,9 +83,10 @@ class UsageReported(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The stream ended well."""
+    """The stream ended well; `stop_sequence` is the one that ended it, if one did."""
 
     reason: FinishReason
+    stop_sequence: str | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -19,10 +19,12 @@ class Seal:
 
     Args:
         model: the name for a `Started` that the engine forgot.
+        input_tokens: an estimate of the prompt's size, told in every `Started`.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, input_tokens: int = 0) -> None:
         self._model = model
+        self._input_tokens = input_tokens
         self._brackets = BlockBrackets()
         self._started = False
         self.ended = False
@@ -36,14 +38,17 @@ class Seal:
             if isinstance(event, Started):
                 if not self._started:
                     self._started = True
-                    lawful.append(event)
+                    lawful.append(self._beginning(event.model))
                 continue
             if not self._started:
                 self._started = True
-                lawful.append(Started(model=self._model))
+                lawful.append(self._beginning(self._model))
             lawful.append(event)
             self.ended = isinstance(event, Finished | Failed)
         return lawful
+
+    def _beginning(self, model: str) -> Started:
+        return Started(model=model, input_tokens=self._input_tokens)
 
     def close(self, error: LingmaError | None = None) -> list[ChatEvent]:
         """End the stream: with `error`, or as an engine that just stopped.

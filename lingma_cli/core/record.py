@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lingma_cli.core.chat import Note
 from lingma_cli.core.events import Usage
+from lingma_cli.core.notes import Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from lingma_cli.core.chat import ChatRequest, Model, Note
+from lingma_cli.core.chat import ChatRequest, Model
 from lingma_cli.core.events import ChatEvent
+from lingma_cli.core.notes import Note
 from lingma_cli.errors import LingmaError
 
 OnChange = Callable[[LingmaError | None], None]

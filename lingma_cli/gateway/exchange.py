@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lingma_cli.core.chat import ChatRequest, Note
+from lingma_cli.core.chat import ChatRequest
 from lingma_cli.core.events import ChatEvent, Failed, Finished, Usage
 from lingma_cli.core.grammar import Seal
+from lingma_cli.core.notes import Note
 from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.engines.base import Ask
 from lingma_cli.errors import LingmaError

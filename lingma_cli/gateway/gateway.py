@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lingma_cli.control.registry import Registry, Slot
-from lingma_cli.core.chat import AskMode, ChatRequest, Model, Note
+from lingma_cli.core.chat import AskMode, ChatRequest, Model
 from lingma_cli.core.events import Failed, Finished
+from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.core.record import Attempt, Record
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission
@@ -24,7 +25,7 @@ from lingma_cli.gateway.model_names import resolve_model
 
 _log: Final = logging.getLogger(__name__)
 _CANCELLED: Final = "cancelled"
-_ESTIMATED: Final = Note(code="usage_estimated", text="token counts are an estimate")
+_ESTIMATED: Final = Note.of(NoteCode.USAGE_ESTIMATED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +206,7 @@ def _flat(record: Record) -> dict[str, Any]:
         "model": record.model,
         "engine": record.engine,
         "end": record.end,
-        "notes": ",".join(note.code for note in record.notes),
+        "notes": ",".join(codes(record.notes)),
         "attempts": len(record.attempts),
         "reuse": record.reuse,
         "input_tokens": usage.input_tokens if usage else None,

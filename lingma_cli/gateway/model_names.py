@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from lingma_cli.core.chat import AskMode, ChatRequest, Model, Note
+from lingma_cli.core.chat import AskMode, ChatRequest, Model
+from lingma_cli.core.notes import Note, NoteCode
 
 AGENT_NAMES: Final = frozenset({"agent", "lingma-agent"})
 
@@ -31,7 +32,8 @@ def resolve_model(
     key = _default_key(models, default)
     notes = request.notes
     if request.model:
-        fallback = Note(code="model_fallback", text=f"{request.model!r} is not known, {key} serves")
+        sentence = f"{request.model!r} is not known, {key} serves"
+        fallback = Note(code=NoteCode.MODEL_FALLBACK, text=sentence)
         notes = (*notes, fallback)
     return replace(request, model=key, mode=default_mode, notes=notes)
 

@@ -17,7 +17,7 @@ from lingma_cli.core.chat import (
     MediaKind,
     MediaPart,
     Message,
-    Note,
+    OutputFormat,
     Part,
     ReasoningPart,
     Role,
@@ -42,6 +42,7 @@ from lingma_cli.core.events import (
     Usage,
     UsageReported,
 )
+from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.protocols.fields import convert, decode_object, extras, invalid
 from lingma_cli.protocols.openai_chat_body import (
     Body,
@@ -49,6 +50,7 @@ from lingma_cli.protocols.openai_chat_body import (
     ToolCall,
 )
 from lingma_cli.protocols.openai_error import encode_error
+from lingma_cli.protocols.sse import COMMENT
 from lingma_cli.protocols.wire import WireProtocol
 
 NAME: Final = "openai_chat"
@@ -109,12 +111,13 @@ def _message(item: BodyMessage, path: str, notes: list[Note]) -> Message:
     parts = list(_parts(item, path, notes))
     if role is Role.TOOL:
         if any(isinstance(part, MediaPart) for part in parts):
-            notes.append(Note(code="part_dropped", text=f"{path}: a tool's answer is text only"))
+            sentence = f"{path}: a tool's answer is text only"
+            notes.append(Note(code=NoteCode.PART_DROPPED, text=sentence))
         text = "".join(part.text for part in parts if isinstance(part, TextPart))
         call_id = item.tool_call_id or item.name or ""
         parts = [ToolOutputPart(call_id=call_id, text=text)]
     elif item.name:
-        notes.append(Note(code="name_dropped", text=f"{path}: speakers' names are not forwarded"))
+        notes.append(Note.of(NoteCode.NAME_DROPPED))
     for index, call in enumerate(item.tool_calls or ()):
         parts.append(_tool_use(call, f"{path}.tool_calls[{index}]"))
     if item.function_call is not None:
@@ -149,7 +152,7 @@ def _parts(item: BodyMessage, path: str, notes: list[Note]) -> Iterator[Part]:
         else:
             notes.append(
                 Note(
-                    code="part_dropped",
+                    code=NoteCode.PART_DROPPED,
                     text=f"unknown content part {part.type!r} in {path}.content[{index}]",
                 )
             )
@@ -164,7 +167,8 @@ def _tools(shape: Body, notes: list[Note]) -> Iterator[Tool]:
     functions = list(shape.functions or ())
     for tool in shape.tools or ():
         if tool.function is None:
-            notes.append(Note(code="tool_dropped", text=f"tool type {tool.type!r} is not known"))
+            sentence = f"tool type {tool.type!r} is not known"
+            notes.append(Note(code=NoteCode.TOOL_DROPPED, text=sentence))
         else:
             functions.append(tool.function)
     for function in functions:
@@ -187,7 +191,8 @@ def _tool_choice(shape: Body, notes: list[Note]) -> ToolChoice:
         return ToolChoice(mode=modes[choice])
     kind = choice.get("type", "function")
     if kind not in ("function", "custom"):
-        notes.append(Note(code="tool_choice_ignored", text=f"a choice of type {kind!r}"))
+        sentence = f"a choice of type {kind!r}"
+        notes.append(Note(code=NoteCode.TOOL_CHOICE_IGNORED, text=sentence))
         return ToolChoice()
     function = choice.get(kind, choice)
     name = function.get("name") if isinstance(function, dict) else None
@@ -210,25 +215,32 @@ def _sampling(shape: Body) -> Sampling:
     )
 
 
-def _output_format(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
+def _output_format(response_format: dict[str, Any] | None) -> OutputFormat | None:
     if response_format is None or response_format.get("type") in (None, "text"):
         return None
-    return response_format
+    wanted = response_format.get("json_schema")
+    if not isinstance(wanted, dict):
+        return OutputFormat()
+    return OutputFormat(
+        schema=wanted.get("schema"),
+        name=str(wanted.get("name", "")),
+        strict=bool(wanted.get("strict")),
+    )
 
 
 class Encoder:
     """Writes one sealed stream as chunks.
 
     Args:
+        request: what was asked.
         response_id: without the `chatcmpl-` in front.
         created: seconds since the epoch.
-        include_usage: whether the caller asked for a last chunk with token counts.
     """
 
-    def __init__(self, *, response_id: str, created: int, include_usage: bool) -> None:
+    def __init__(self, request: ChatRequest, *, response_id: str, created: int) -> None:
         self._id = f"chatcmpl-{response_id}"
         self._created = created
-        self._include_usage = include_usage
+        self._include_usage = request.include_usage
         self._usage: Usage | None = None
         self._calls = 0
         # All of a text chunk but its text is the same for the whole stream.
@@ -299,8 +311,12 @@ class Encoder:
         return b"data: %b\n\n" % msgspec.json.encode(chunk)
 
 
-def render(answer: Collector, *, response_id: str, created: int) -> bytes:
-    """Return the body of a finished answer; the caller has seen to `answer.error`."""
+def render(
+    answers: Sequence[Collector], request: ChatRequest, *, response_id: str, created: int
+) -> bytes:
+    """Return the body of finished answers; the caller has seen to their errors."""
+    del request
+    answer = answers[0]
     message: dict[str, Any] = {
         "role": "assistant",
         "content": answer.text() or None,
@@ -320,7 +336,7 @@ def render(answer: Collector, *, response_id: str, created: int) -> bytes:
         ]
     elif message["content"] is None:
         message["content"] = ""
-    reason = answer.reason.value if answer.reason else "stop"
+    reason = answer.reason.value
     body: dict[str, Any] = {
         "id": f"chatcmpl-{response_id}",
         "object": "chat.completion",
@@ -350,4 +366,5 @@ PROTOCOL: Final = WireProtocol(
     encoder=Encoder,
     render=render,
     encode_error=encode_error,
+    ping=COMMENT,
 )

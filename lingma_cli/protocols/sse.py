@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+# A comment: readers skip it, and the connection is not silent.
+COMMENT: Final = b": keep-alive\n\n"
 CONTENT_TYPE: Final = "text/event-stream; charset=utf-8"
 
 

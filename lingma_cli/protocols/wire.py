@@ -13,7 +13,7 @@ from lingma_cli.errors import LingmaError
 
 
 class StreamEncoder(Protocol):
-    """Writes one sealed stream."""
+    """Writes one sealed stream, or one after another for each of a request's choices."""
 
     def feed(self, events: Sequence[ChatEvent]) -> bytes:
         """Return the frames of `events`."""
@@ -23,7 +23,7 @@ class StreamEncoder(Protocol):
 class MakeEncoder(Protocol):
     """Makes the encoder of one stream."""
 
-    def __call__(self, *, response_id: str, created: int, include_usage: bool) -> StreamEncoder:
+    def __call__(self, request: ChatRequest, *, response_id: str, created: int) -> StreamEncoder:
         """Return a fresh encoder; `created` is seconds since the epoch."""
         ...
 
@@ -31,8 +31,10 @@ class MakeEncoder(Protocol):
 class Render(Protocol):
     """Writes one whole answer."""
 
-    def __call__(self, answer: Collector, *, response_id: str, created: int) -> bytes:
-        """Return the body of a finished answer."""
+    def __call__(
+        self, answers: Sequence[Collector], request: ChatRequest, *, response_id: str, created: int
+    ) -> bytes:
+        """Return the body of finished answers, one for each of `request.choices`."""
         ...
 
 
@@ -47,6 +49,7 @@ class WireProtocol:
         encoder: events to server-sent frames.
         render: a collected answer to a body.
         encode_error: an error to its body.
+        ping: the frame that keeps a silent stream alive.
     """
 
     name: str
@@ -55,3 +58,4 @@ class WireProtocol:
     encoder: MakeEncoder
     render: Render
     encode_error: Callable[[LingmaError], bytes]
+    ping: bytes

@@ -15,9 +15,10 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from lingma_cli.core.chat import Note
+from lingma_cli.core.chat import ChatRequest
 from lingma_cli.core.collect import Collector
 from lingma_cli.core.events import BlockDelta, BlockOpened, ChatEvent, Failed
+from lingma_cli.core.notes import Note, codes
 from lingma_cli.errors import LingmaError
 from lingma_cli.gateway.exchange import Exchange
 from lingma_cli.protocols.sse import CONTENT_TYPE
@@ -37,10 +38,9 @@ class Envelope:
     """What the body says besides the answer; `created` is seconds since the epoch."""
 
     protocol: WireProtocol
+    request: ChatRequest
     response_id: str
     created: int
-    stream: bool
-    include_usage: bool
 
 
 class ExchangeResponse:
@@ -77,7 +77,7 @@ class ExchangeResponse:
     async def _pump(self, scope: Scope, send: Send) -> None:
         try:
             async with self._open_exchange() as exchange:
-                if self._envelope.stream:
+                if self._envelope.request.stream:
                     failure = await self._stream(exchange, send)
                 else:
                     failure = await self._whole(exchange, send)
@@ -93,9 +93,7 @@ class ExchangeResponse:
             return early
         envelope = self._envelope
         encoder = envelope.protocol.encoder(
-            response_id=envelope.response_id,
-            created=envelope.created,
-            include_usage=envelope.include_usage,
+            envelope.request, response_id=envelope.response_id, created=envelope.created
         )
         headers = [*_STREAM_HEADERS, *notes_header(exchange.notes)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -118,7 +116,7 @@ class ExchangeResponse:
             return answer.error
         envelope = self._envelope
         body = envelope.protocol.render(
-            answer, response_id=envelope.response_id, created=envelope.created
+            [answer], envelope.request, response_id=envelope.response_id, created=envelope.created
         )
         await send_json(send, 200, body, notes_header(exchange.notes))
         return None
@@ -146,8 +144,8 @@ class ExchangeResponse:
 
 def notes_header(notes: Sequence[Note]) -> list[tuple[bytes, bytes]]:
     """Return `x-lingma-notes` with the codes in `notes`, or nothing."""
-    codes = ",".join(dict.fromkeys(note.code for note in notes))
-    return [(b"x-lingma-notes", codes.encode())] if codes else []
+    listed = ",".join(codes(notes))
+    return [(b"x-lingma-notes", listed.encode())] if listed else []
 
 
 def _failed_early(batch: Sequence[ChatEvent]) -> LingmaError | None:

@@ -70,10 +70,9 @@ def _chat(
             ),
             Envelope(
                 protocol=protocol,
+                request=parsed,
                 response_id=request_id,
                 created=int(wall_clock()),
-                stream=parsed.stream,
-                include_usage=parsed.include_usage,
             ),
         )
 

@@ -33,9 +33,7 @@ def test_the_stream_is_as_written(protocol: WireProtocol, path: Path) -> None:
     events = Seal(request.model).feed(case.events)
 
     for batches in ([events], [[event] for event in events]):
-        encoder = protocol.encoder(
-            response_id="golden", created=1_700_000_000, include_usage=request.include_usage
-        )
+        encoder = protocol.encoder(request, response_id="golden", created=1_700_000_000)
         written = b"".join(encoder.feed(batch) for batch in batches)
         assert case.sse.decode() == written.decode()
 
@@ -44,11 +42,12 @@ def test_the_stream_is_as_written(protocol: WireProtocol, path: Path) -> None:
 def test_the_body_is_as_written(protocol: WireProtocol, path: Path) -> None:
     """The whole answer, or the error's body, is the file's."""
     case = read_case(path)
+    request = protocol.parse(case.request)
     answer = Collector()
-    answer.feed(Seal(protocol.parse(case.request).model).feed(case.events))
+    answer.feed(Seal(request.model).feed(case.events))
 
     body = (
-        protocol.render(answer, response_id="golden", created=1_700_000_000)
+        protocol.render([answer], request, response_id="golden", created=1_700_000_000)
         if answer.error is None
         else protocol.encode_error(answer.error)
     )

@@ -41,7 +41,8 @@ json_values = st.recursive(
 
 
 def _written(protocol: WireProtocol, batches: list[list[ChatEvent]], *, usage: bool) -> bytes:
-    encoder = protocol.encoder(response_id="x", created=0, include_usage=usage)
+    request = ChatRequest(model="m", messages=(), include_usage=usage)
+    encoder = protocol.encoder(request, response_id="x", created=0)
     return b"".join(encoder.feed(batch) for batch in batches)
 
 
@@ -134,7 +135,7 @@ def test_any_answer_has_a_body(protocol: WireProtocol, events: list[ChatEvent]) 
     answer.feed(events)
 
     body = (
-        protocol.render(answer, response_id="x", created=0)
+        protocol.render([answer], ChatRequest(model="m", messages=()), response_id="x", created=0)
         if answer.error is None
         else protocol.encode_error(answer.error)
     )

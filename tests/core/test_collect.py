@@ -82,4 +82,4 @@ def test_the_fold_holds_what_the_stream_said(events: list[ChatEvent]) -> None:
         assert "".join(said) == collector.text(kind)
     assert (usages[-1] if usages else None) == collector.usage
     assert (end.error if isinstance(end, Failed) else None) is collector.error
-    assert (end.reason if isinstance(end, Finished) else None) is collector.reason
+    assert (end if isinstance(end, Finished) else None) is collector.finished

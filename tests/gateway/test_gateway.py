@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from lingma_cli.control.registry import EngineState, Registry
-from lingma_cli.core.chat import AskMode, ChatRequest, Message, Model, Note, Role, TextPart
+from lingma_cli.core.chat import AskMode, ChatRequest, Message, Model, Role, TextPart
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
@@ -24,6 +24,7 @@ from lingma_cli.core.events import (
     Usage,
     UsageReported,
 )
+from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
@@ -37,6 +38,7 @@ from tests.support.virtual_time import now, run, settle
 USAGE = Usage(input_tokens=1, output_tokens=2)
 STOP = Finished(reason=FinishReason.STOP)
 TEXT = BlockDelta(kind=BlockKind.TEXT, text="a" * 8)
+DROPPED = Note(code=NoteCode.PART_DROPPED, text="y")
 REQUEST = ChatRequest(
     model="org_auto", messages=(Message(role=Role.USER, parts=(TextPart(text="a" * 40),)),)
 )
@@ -88,10 +90,12 @@ def test_a_good_answer() -> None:
     """Events come sealed, everything taken is back, and one record tells the story."""
 
     async def main() -> tuple[list[ChatEvent], Record, Totals]:
-        note = Note(code="sampling_ignored", text="x")
+        note = Note(code=NoteCode.SAMPLING_IGNORED, text="x")
         engine = _answers([[TEXT], [UsageReported(usage=USAGE), STOP]], notes=[note])
         house = House(engine)
-        events = await house.ask(replace(REQUEST, notes=(Note(code="part_dropped", text="y"),)))
+        events = await house.ask(
+            replace(REQUEST, notes=(Note(code=NoteCode.PART_DROPPED, text="y"),))
+        )
         house.assert_nothing_is_held()
         assert house.registry.slots[0].answered == 1
         (record,) = house.records
@@ -103,7 +107,10 @@ def test_a_good_answer() -> None:
         protocol="openai_chat",
         model="org_auto",
         engine="scripted",
-        notes=(Note(code="part_dropped", text="y"), Note(code="sampling_ignored", text="x")),
+        notes=(
+            Note(code=NoteCode.PART_DROPPED, text="y"),
+            Note(code=NoteCode.SAMPLING_IGNORED, text="x"),
+        ),
         attempts=(Attempt(engine="scripted", generation=1),),
         reuse="new session",
         timings=Timings(queued=0.0, leased=0.0, first_event=0.0, total=0.0),
@@ -130,7 +137,7 @@ def test_an_engine_that_does_not_count() -> None:
     events, record = run(main())
 
     assert UsageReported(usage=usage) in events
-    assert (usage, ["usage_estimated"]) == (record.usage, [note.code for note in record.notes])
+    assert (usage, ("usage_estimated",)) == (record.usage, codes(record.notes))
 
 
 def test_usage_that_comes_early_is_recorded() -> None:

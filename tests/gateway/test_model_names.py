@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from lingma_cli.core.chat import AskMode, ChatRequest, Model, Note
+from lingma_cli.core.chat import AskMode, ChatRequest, Model
+from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.gateway.model_names import resolve_model
 
 MODELS = (
@@ -40,13 +41,13 @@ def test_no_name_means_the_default() -> None:
 
 def test_an_unknown_name_falls_back_with_a_note() -> None:
     """The note says what was asked and what serves; earlier notes stay."""
-    earlier = Note(code="x", text="y")
+    earlier = Note(code=NoteCode.PART_DROPPED, text="y")
     request = ChatRequest(model="gpt-4o", messages=(), notes=(earlier,))
 
     resolved = resolve_model(request, MODELS, default="a", default_mode=CHAT)
 
     assert resolved.model == "a"
-    assert [earlier.code, "model_fallback"] == [note.code for note in resolved.notes]
+    assert codes(resolved.notes) == ("part_dropped", "model_fallback")
     assert "gpt-4o" in resolved.notes[1].text
 
 

@@ -14,6 +14,7 @@ from lingma_cli.core.chat import (
     MediaKind,
     MediaPart,
     Message,
+    OutputFormat,
     ReasoningPart,
     Role,
     Sampling,
@@ -34,6 +35,7 @@ from lingma_cli.core.events import (
     FinishReason,
     Started,
 )
+from lingma_cli.core.notes import codes
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.protocols.openai_chat import PROTOCOL, Encoder, parse, render
 from lingma_cli.protocols.sse import SseReader
@@ -197,7 +199,8 @@ def test_sampling() -> None:
 
 def test_the_rest_of_a_request() -> None:
     """Stream, usage, user, effort and output format."""
-    format_ = {"type": "json_schema", "json_schema": {"name": "x"}}
+    schema = {"type": "object"}
+    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     request = _parse(
         stream=True,
         stream_options={"include_usage": True},
@@ -206,7 +209,7 @@ def test_the_rest_of_a_request() -> None:
         response_format=format_,
     )
 
-    assert (True, True, "u", "low", format_) == (
+    assert (True, True, "u", "low", OutputFormat(name="x", schema=schema)) == (
         request.stream,
         request.include_usage,
         request.user,
@@ -237,7 +240,7 @@ def test_nulls_are_as_good_as_absence() -> None:
 )
 def test_what_is_dropped_leaves_a_note(fields: dict[str, Any], code: str) -> None:
     """Nothing is lost silently."""
-    assert [code] == [note.code for note in _parse(**fields).notes]
+    assert (code,) == codes(_parse(**fields).notes)
 
 
 def test_media_in_a_tools_answer_is_noted() -> None:
@@ -245,7 +248,7 @@ def test_media_in_a_tools_answer_is_noted() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     request = _parse(messages=[{"role": "tool", "tool_call_id": "c", "content": [image]}])
 
-    assert [note.code for note in request.notes] == ["part_dropped"]
+    assert codes(request.notes) == ("part_dropped",)
 
 
 def test_unknown_fields_are_kept() -> None:
@@ -341,8 +344,11 @@ def test_a_wrong_field_is_named_by_its_path(fields: dict[str, Any], param: str) 
 # both modes
 
 
+ASKED = ChatRequest(model="m", messages=(), include_usage=True)
+
+
 def _stream(events: list[ChatEvent]) -> list[Any]:
-    encoder = Encoder(response_id="x", created=0, include_usage=True)
+    encoder = Encoder(ASKED, response_id="x", created=0)
     frames = SseReader().feed(encoder.feed(events))
     return [json.loads(frame) for frame in frames if frame != b"[DONE]"]
 
@@ -378,7 +384,7 @@ def test_the_stream_and_the_body_say_the_same(events: list[ChatEvent]) -> None:
     """Folding the chunks gives what the non-streaming body holds."""
     answer = Collector()
     answer.feed(events)
-    body = json.loads(render(answer, response_id="x", created=0))
+    body = json.loads(render([answer], ASKED, response_id="x", created=0))
     message = body["choices"][0]["message"]
     calls = [
         (call["id"], call["function"]["name"], call["function"]["arguments"])

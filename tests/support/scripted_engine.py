@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from lingma_cli.core.chat import ChatRequest, Model, Note
+from lingma_cli.core.chat import ChatRequest, Model
 from lingma_cli.core.events import ChatEvent, Failed
+from lingma_cli.core.notes import Note
 from lingma_cli.engines.base import Ask, Engine, OnChange
 from lingma_cli.errors import ErrorKind, LingmaError
 

@@ -6,7 +6,8 @@ Source: Lingma local protocol, "Pushes during a chat" and the conflicts about `f
 
 from __future__ import annotations
 
-from lingma_cli.core.chat import Note
+from typing import Final
+
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
@@ -16,14 +17,13 @@ from lingma_cli.core.events import (
     FinishReason,
     Started,
 )
+from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.engines.lingma.endings import failure, filtered
 from lingma_cli.engines.lingma.markers import MarkerReader, Piece
 from lingma_cli.engines.lingma.pushes import ChatPush
 from lingma_cli.errors import LingmaError
 
-_REWRITTEN = Note(
-    code="answer_rewritten", text="Lingma replaced text that had already been sent to the client"
-)
+_REWRITTEN: Final = Note.of(NoteCode.ANSWER_REWRITTEN)
 
 
 class Answer:

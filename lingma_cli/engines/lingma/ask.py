@@ -9,8 +9,9 @@ from typing import Final
 
 import msgspec
 
-from lingma_cli.core.chat import ChatRequest, Note
+from lingma_cli.core.chat import ChatRequest
 from lingma_cli.core.events import BlockDelta, ChatEvent
+from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.engines.lingma import jsonrpc
 from lingma_cli.engines.lingma.answer import Answer
 from lingma_cli.engines.lingma.endings import failure, unsupported_runtime
@@ -28,7 +29,7 @@ _MAX_PILE: Final = 256 * 1024 * 1024
 # it was told to stop one.
 _OVERDUE_SECONDS: Final = 3.0
 _STOPPED_SECONDS: Final = 5.0
-_TOOL_REFUSED: Final = Note(code="tool_refused", text="Lingma wanted to run a tool and was refused")
+_TOOL_REFUSED: Final = Note.of(NoteCode.TOOL_REFUSED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

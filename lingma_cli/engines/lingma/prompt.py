@@ -15,15 +15,14 @@ from lingma_cli.core.chat import (
     ChatRequest,
     MediaPart,
     Message,
-    Note,
     Part,
     ReasoningPart,
     Role,
     TextPart,
-    ToolMode,
     ToolOutputPart,
     ToolUsePart,
 )
+from lingma_cli.core.notes import Note, NoteCode
 
 _TITLES: Final = {Role.USER: "User", Role.ASSISTANT: "Assistant", Role.TOOL: "Tool"}
 
@@ -111,26 +110,18 @@ def losses(request: ChatRequest) -> Iterator[Note]:
     """Yield a note for each thing in `request` that an ask cannot carry."""
     parts = [part for message in request.messages for part in message.parts]
     if any(isinstance(part, MediaPart) for part in parts):
-        yield Note(code="media_dropped", text="images and other media became placeholders")
+        yield Note.of(NoteCode.MEDIA_DROPPED)
     if any(isinstance(part, ReasoningPart) for part in parts):
-        yield Note(code="reasoning_dropped", text="reasoning of earlier turns is not sent again")
+        yield Note.of(NoteCode.REASONING_DROPPED)
     unknown = [name for fields in request.extras.values() for name in fields]
     unknown += ["user"] if request.user is not None else []
     if unknown:
-        yield Note(code="fields_ignored", text=f"not forwarded: {', '.join(unknown)[:200]}")
-    if request.tools and request.tool_choice.mode is not ToolMode.NONE:
-        yield Note(code="tools_dropped", text="tools are not offered to Lingma yet")
-    elif request.tool_choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED):
-        yield Note(code="tool_choice_ignored", text="a call was demanded, but no tool offered")
+        yield Note(code=NoteCode.FIELDS_IGNORED, text=f"not forwarded: {', '.join(unknown)[:200]}")
     yield from _unused_knobs(request)
 
 
 def _unused_knobs(request: ChatRequest) -> Iterator[Note]:
     sampling = request.sampling
-    if sampling.stop:
-        yield Note(code="stop_ignored", text="stop sequences are not applied yet")
-    if sampling.max_tokens is not None:
-        yield Note(code="max_tokens_ignored", text="Lingma takes no limit on the answer's length")
     knobs = (
         sampling.temperature,
         sampling.top_p,
@@ -139,8 +130,6 @@ def _unused_knobs(request: ChatRequest) -> Iterator[Note]:
         sampling.frequency_penalty,
     )
     if any(knob is not None for knob in knobs):
-        yield Note(code="sampling_ignored", text="Lingma takes no sampling parameters")
+        yield Note.of(NoteCode.SAMPLING_IGNORED)
     if request.reasoning_effort is not None:
-        yield Note(code="reasoning_effort_ignored", text="Lingma takes no reasoning effort")
-    if request.output_format is not None:
-        yield Note(code="response_format_ignored", text="output formats are not applied yet")
+        yield Note.of(NoteCode.REASONING_EFFORT_IGNORED)

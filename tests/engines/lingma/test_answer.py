@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from lingma_cli.core.events import BlockDelta, BlockKind, Failed, Started
+from lingma_cli.core.notes import codes
 from lingma_cli.engines.lingma.answer import Answer
 from lingma_cli.engines.lingma.pushes import chat_push
 from lingma_cli.errors import ErrorKind, LingmaError
@@ -198,7 +199,7 @@ def test_a_stream_cannot_take_back(
     ]
 
     assert streamed == transcript(events)
-    assert [note.code for note in answer.notes] == ["answer_rewritten"]
+    assert codes(answer.notes) == ("answer_rewritten",)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from lingma_cli.core.chat import AskMode
+from lingma_cli.core.notes import codes
 from lingma_cli.engines.lingma.engine import LingmaEngine
 from lingma_cli.errors import ErrorKind, LingmaError
 from tests.engines.lingma.live import Live, options, question, texts
@@ -189,7 +190,7 @@ def test_tools_are_refused(live: Live, demand: str) -> None:
     events, ask = live.events(question(f"[[demo: say=abc demand={demand}]]"))
 
     assert events
-    assert [note.code for note in ask.notes] == ["tool_refused"]
+    assert codes(ask.notes) == ("tool_refused",)
     answers = [note["answer"] for note in live.noted("demand-answer", method="tool/invoke")]
     if demand == "tool":
         assert REFUSAL in answers[-1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lingma_cli.core.chat import Role, TextPart
+from lingma_cli.core.chat import ChatRequest, Role, TextPart
 from lingma_cli.core.collect import Block, Collector
 from lingma_cli.core.events import (
     BlockDelta,
@@ -61,7 +61,9 @@ def non_empty(blocks: Sequence[Block]) -> list[Block]:
 @given(st.data(), sealed_streams)
 def test_decoding_undoes_encoding(data: st.DataObject, events: list[ChatEvent]) -> None:
     """Whatever a server of ours streams, a caller of ours gets, however the bytes are cut."""
-    encoder = Encoder(response_id="1", created=1, include_usage=True)
+    encoder = Encoder(
+        ChatRequest(model="m", messages=(), include_usage=True), response_id="1", created=1
+    )
     wire = encoder.feed(events)
     sent = collect(events)
 
