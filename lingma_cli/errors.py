@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 
 class ErrorKind(Enum):
@@ -29,6 +29,7 @@ class ErrorKind(Enum):
     OVERLOADED = "overloaded"
     QUOTA_EXCEEDED = "quota_exceeded"
     CONTENT_FILTERED = "content_filtered"
+    CANCELLED = "cancelled"
     LOGIN_REQUIRED = "login_required"
     ENGINE_UNAVAILABLE = "engine_unavailable"
     ENGINE_FAILED = "engine_failed"
@@ -51,6 +52,7 @@ class LingmaError(Exception):
         hint: what to do about it, for a person at a terminal.
         param: the path into the request body (`messages[0].content`), if there is one.
         retry_after: seconds after which another try makes sense.
+        details: what a program may want to know besides; only Anthropic's body has a place for it.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class LingmaError(Exception):
         hint: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -68,6 +71,7 @@ class LingmaError(Exception):
         self.hint = hint
         self.param = param
         self.retry_after = retry_after
+        self.details = details
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ FACES: Final[Mapping[ErrorKind, Face]] = MappingProxyType(
             openai_code="insufficient_quota",
         ),
         ErrorKind.CONTENT_FILTERED: Face(400, _BAD, _BAD, 6, openai_code="content_filter"),
+        ErrorKind.CANCELLED: Face(409, _BAD, _BAD, 6),
         ErrorKind.LOGIN_REQUIRED: Face(401, _BAD, "authentication_error", 5),
         ErrorKind.ENGINE_UNAVAILABLE: Face(503, _OURS, "api_error", 6, retryable=True),
         ErrorKind.ENGINE_FAILED: Face(502, _OURS, "api_error", 6, retryable=True),

@@ -108,6 +108,42 @@ class Settings:
         60.0, "seconds of silence that end an answer", "--idle-timeout", minimum=0.01
     )
 
+    ping_interval: float = _row(
+        8.0,
+        "seconds of silence after which a stream is kept alive",
+        "--ping-interval",
+        minimum=0.05,
+    )
+
+    # tools
+    tools: str = _row(
+        "auto",
+        "how tools reach the model",
+        "--tools",
+        choices=("auto", "native", "prompt", "off"),
+    )
+    tool_forward_enabled: bool = _row(
+        True,  # noqa: FBT003 - a default in a table
+        "false is the same as `tools = off`",
+    )
+    tool_allowlist: tuple[str, ...] = _row((), "the only tools to offer; empty for all")
+    parked_asks: int = _row(
+        16, "answers that may wait for a client's tool results; 0 for none", minimum=0
+    )
+    parked_timeout: float = _row(
+        600.0, "seconds a client may take to bring a tool's result", minimum=0.1
+    )
+
+    # memory
+    response_store: str = _row(
+        "sqlite",
+        "where responses and conversations are kept",
+        "--response-store",
+        choices=("sqlite", "memory", "none"),
+    )
+    response_store_days: float = _row(30.0, "days for which they are kept", minimum=0)
+    response_store_bytes: int = _row(512 * MIB, "bytes that they may fill", minimum=1024)
+
     # the Lingma process
     demo: bool = _row(
         False,  # noqa: FBT003 - a default in a table

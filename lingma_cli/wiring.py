@@ -20,6 +20,7 @@ from typing import Final
 
 from lingma_cli.auth.keys import KeyRing, check_configured
 from lingma_cli.auth.keys_file import GeneratedKeys, load_or_create
+from lingma_cli.control.parking import ParkingLimits, ParkingLot
 from lingma_cli.control.registry import Registry
 from lingma_cli.control.supervisor import Supervisor
 from lingma_cli.core.chat import AskMode, Model
@@ -30,17 +31,24 @@ from lingma_cli.engines.lingma.prompt import AgentWords
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
 from lingma_cli.gateway.gateway import Gateway, GatewayOptions, log_record
+from lingma_cli.gateway.pipeline import ToolOptions
 from lingma_cli.logs import set_up_logs
 from lingma_cli.paths import Paths, private_folder
 from lingma_cli.secret import Secret
 from lingma_cli.server.app import build_app
+from lingma_cli.server.exchange_response import Patience
 from lingma_cli.server.exposure import check_bind
 from lingma_cli.server.guarded_http import guarded_protocol
+from lingma_cli.server.house import House
 from lingma_cli.server.life import bind, make_server, serve_until_signal
 from lingma_cli.server.presence import ServerFile, announce, only_server
+from lingma_cli.sessions.memory import MemoryStore
+from lingma_cli.sessions.stored import Limits, ResponseStore
 from lingma_cli.settings import Settings, environment_name, table
 
 _MAX_CONNECTIONS: Final = 2048
+_MAX_STORED: Final = 100_000
+_DAY: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +129,29 @@ async def _serve(
     on_models: Callable[[Sequence[Model]], None],
 ) -> None:
     gateway = _gateway(settings, supervisor.registry)
-    app = build_app(
-        gateway,
-        keys=keys,
-        allowed_hosts=settings.allowed_hosts,
+    store = _store(settings, paths)
+    if store is not None:
+        await store.open()
+    house = House(
+        gateway=gateway,
         body_limit=settings.body_limit,
         new_id=random_hex,
-        clock=time.monotonic,
         wall_clock=time.time,
+        patience=Patience(ping_interval=settings.ping_interval),
+    )
+    app = build_app(
+        house,
+        store,
+        keys=keys,
+        allowed_hosts=settings.allowed_hosts,
+        clock=time.monotonic,
     )
     protocol = guarded_protocol(
         head_timeout=settings.head_timeout, max_connections=_MAX_CONNECTIONS
     )
     async with asyncio.TaskGroup() as group:
         engines = group.create_task(supervisor.run())
+        lot = group.create_task(gateway.lot.run())
         greeting = group.create_task(_announce_models(gateway, on_models))
         await serve_until_signal(
             make_server(app, protocol),
@@ -145,7 +162,10 @@ async def _serve(
             on_second_signal=lambda number: _leave_now(paths, number),
         )
         greeting.cancel()
+        lot.cancel()
         engines.cancel()
+    if store is not None:
+        await store.close()
 
 
 def _engine_options(
@@ -227,8 +247,39 @@ def _gateway(settings: Settings, registry: Registry) -> Gateway:
         default_model=settings.default_model,
         default_mode=AskMode(settings.default_ask_mode),
         startup_timeout=settings.startup_timeout,
+        tools=ToolOptions(
+            route=settings.tools if settings.tool_forward_enabled else "off",
+            allowed=settings.tool_allowlist,
+        ),
     )
-    return Gateway(registry, Admission(limits), options, clock=time.monotonic, on_record=log_record)
+    parking = ParkingLimits(capacity=settings.parked_asks, seconds=settings.parked_timeout)
+    return Gateway(
+        registry,
+        Admission(limits),
+        ParkingLot(parking, time.monotonic),
+        options,
+        new_id=random_hex,
+        clock=time.monotonic,
+        on_record=log_record,
+    )
+
+
+def _store(settings: Settings, paths: Paths) -> ResponseStore | None:
+    limits = Limits(
+        retention=settings.response_store_days * _DAY,
+        max_bytes=settings.response_store_bytes,
+        max_entries=_MAX_STORED,
+    )
+    match settings.response_store:
+        case "sqlite":
+            # Imported here: who keeps nothing on disk does not pay for it.
+            from lingma_cli.sessions.sql import SqlStore, sqlite_url  # noqa: PLC0415
+
+            return SqlStore(sqlite_url(paths.state / "responses.db"), limits, time.time)
+        case "memory":
+            return MemoryStore(limits, time.time)
+        case _:
+            return None
 
 
 async def _announce_models(gateway: Gateway, on_models: Callable[[Sequence[Model]], None]) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from lingma_cli.core.chat import ToolRoute
 from lingma_cli.engines.base import Engine
 from lingma_cli.errors import ErrorKind, LingmaError
 
@@ -37,6 +38,7 @@ class Slot:
             life can be recognised.
         in_flight: leases out.
         answered: requests it finished well.
+        tool_routes: how tools were seen to work, by model.
         last_error: why it is not ready, if it failed.
     """
 
@@ -45,6 +47,7 @@ class Slot:
     generation: int = 0
     in_flight: int = 0
     answered: int = 0
+    tool_routes: dict[str, ToolRoute] = field(default_factory=dict)
     last_error: LingmaError | None = None
 
 

@@ -40,6 +40,14 @@ class ToolMode(Enum):
     NAMED = "named"
 
 
+class ToolRoute(Enum):
+    """How tools reach the model: in the request, described in the prompt, or both at once."""
+
+    NATIVE = "native"
+    PROMPT = "prompt"
+    BOTH = "both"
+
+
 class AskMode(Enum):
     """Lingma's two ways of answering; agent mode brings tools and prompts of its own."""
 
@@ -144,9 +152,15 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputFormat:
-    """JSON as the answer; `schema` is the JSON schema it must fit, `None` for any object."""
+    """JSON as the answer.
+
+    Attributes:
+        schema: the JSON schema it must fit, `None` for any object.
+        param: where the schema stands in the client's request, for errors.
+    """
 
     schema: Mapping[str, Any] | None = None
+    param: str = "response_format.json_schema.schema"
     name: str = ""
     strict: bool = False
 
@@ -176,6 +190,7 @@ class ChatRequest:
         model: the name the client asked for, until the gateway resolves it.
         messages: system, user, assistant and tool turns in the client's order.
         parallel_tool_calls: whether one answer may hold more than one call.
+        tool_route: how `tools` reach the model; set by the gateway.
         output_format: what the answer's text should be.
         choices: how many answers are wanted.
         include_usage: whether a stream should end with token counts.
@@ -189,6 +204,7 @@ class ChatRequest:
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
+    tool_route: ToolRoute = ToolRoute.NATIVE
     sampling: Sampling = Sampling()
     reasoning_effort: str | None = None
     output_format: OutputFormat | None = None

@@ -64,6 +64,11 @@ class Collector:
                     self.error = error
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the stream is complete."""
+        return self.finished is not None or self.error is not None
+
+    @property
     def reason(self) -> FinishReason:
         """Why the stream ended well; `STOP` until it has."""
         return self.finished.reason if self.finished is not None else FinishReason.STOP

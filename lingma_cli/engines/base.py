@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from lingma_cli.core.chat import ChatRequest, Model
+from lingma_cli.core.chat import ChatRequest, Model, ToolOutputPart
 from lingma_cli.core.events import ChatEvent
 from lingma_cli.core.notes import Note
 from lingma_cli.errors import LingmaError
@@ -29,6 +29,27 @@ class Ask(Protocol):
         """
         ...
 
+    @property
+    def pending_calls(self) -> frozenset[str]:
+        """The calls whose results the engine waits for, once this turn's events have ended.
+
+        Empty when the ask cannot be resumed.
+        """
+        ...
+
+    def resume(self, request: ChatRequest, results: Mapping[str, ToolOutputPart]) -> None:
+        """Give the results, by call id, and begin another turn of the same answer.
+
+        Args:
+            request: the client's next request; of it, the tools and how it is answered count.
+            results: a pending call without one is refused.
+        """
+        ...
+
+    async def is_alive(self) -> bool:
+        """Tell whether the engine gives a sign of life for this ask right now, in seconds."""
+        ...
+
     def abort(self, error: LingmaError) -> None:
         """Stop the answer upstream and end its events with `Failed(error)`."""
         ...
@@ -45,6 +66,11 @@ class Engine(Protocol):
     @property
     def reports_usage(self) -> bool:
         """Whether its streams carry token counts."""
+        ...
+
+    @property
+    def native_tools(self) -> bool:
+        """Whether its models are known to take tools in the request."""
         ...
 
     @property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from lingma_cli.core.chat import ChatRequest
 from lingma_cli.core.events import ChatEvent, Failed, Finished, Usage
 from lingma_cli.core.grammar import Seal
 from lingma_cli.core.notes import Note
 from lingma_cli.core.record import Attempt, Record, Timings
-from lingma_cli.engines.base import Ask
 from lingma_cli.errors import LingmaError
 from lingma_cli.transforms.counting import UsageCounter, estimate_input
 
@@ -62,27 +62,72 @@ class RecordKeeper:
         )
 
 
+class Turn(Protocol):
+    """Where the events of one exchange come from; see `engines.base.Ask`."""
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What was dropped or degraded so far."""
+        ...
+
+    async def next_batch(self) -> Sequence[ChatEvent]:
+        """Return the next events; an empty batch is the end."""
+        ...
+
+    async def is_alive(self) -> bool:
+        """Tell whether the engine gives a sign of life."""
+        ...
+
+    def abort(self, error: LingmaError) -> None:
+        """End the events with `error` and stop the engine."""
+        ...
+
+
+class Stage(Protocol):
+    """Something that changes events on their way; it may end the stream early."""
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What it has dropped or degraded so far."""
+        ...
+
+    def feed(self, events: Iterable[ChatEvent]) -> list[ChatEvent]:
+        """Return what becomes of `events`."""
+        ...
+
+
 class Exchange:
     """The events of a request that an engine has taken.
 
     Args:
-        request: as the engine got it.
-        ask: the engine's side.
+        request: as the client meant it.
+        turn: the engine's side.
+        stages: what the events go through, in order.
         keeper: told of the first event.
     """
 
-    def __init__(self, request: ChatRequest, ask: Ask, keeper: RecordKeeper) -> None:
+    def __init__(
+        self, request: ChatRequest, turn: Turn, stages: Sequence[Stage], keeper: RecordKeeper
+    ) -> None:
         self._request = request
-        self._ask = ask
+        self._turn = turn
+        self._stages = stages
         self._keeper = keeper
-        self._seal = Seal(request.model)
-        self._counter = UsageCounter(estimate_input(request.messages))
+        input_tokens = estimate_input(request.messages, request.tools)
+        self._seal = Seal(request.model, input_tokens)
+        self._counter = UsageCounter(input_tokens)
+        self._remarks: list[Note] = []
         self.end: Finished | Failed | None = None
+
+    def remark(self, note: Note) -> None:
+        """Add to the record what happened outside."""
+        self._remarks.append(note)
 
     @property
     def notes(self) -> Sequence[Note]:
         """What was dropped, degraded or estimated so far."""
-        return (*self._request.notes, *self._ask.notes)
+        staged = (note for stage in self._stages for note in stage.notes)
+        return (*self._request.notes, *self._turn.notes, *staged, *self._remarks)
 
     @property
     def usage(self) -> Usage | None:
@@ -91,20 +136,28 @@ class Exchange:
 
     def abort(self, error: LingmaError) -> None:
         """End the events with `error` and stop the engine."""
-        self._ask.abort(error)
+        self._turn.abort(error)
+
+    async def is_alive(self) -> bool:
+        """Tell whether the engine gives a sign of life right now."""
+        return await self._turn.is_alive()
 
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Return the next sealed events, empty after the end."""
         while self.end is None:
             try:
-                loose = await self._ask.next_batch()
+                loose = await self._turn.next_batch()
             except LingmaError as error:
                 loose = [Failed(error=error)]
-            counted = self._counter.feed(loose)
-            if batch := self._seal.feed(counted) if loose else self._seal.close():
+            if batch := self._sealed(loose) if loose else self._seal.close():
                 if self._keeper.first_event is None:
                     self._keeper.first_event = self._keeper.now()
                 if isinstance(batch[-1], Finished | Failed):
                     self.end = batch[-1]
                 return batch
         return []
+
+    def _sealed(self, events: Sequence[ChatEvent]) -> list[ChatEvent]:
+        for stage in self._stages:
+            events = stage.feed(events)
+        return self._seal.feed(self._counter.feed(events))

@@ -9,19 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
+from lingma_cli.control.parking import Parked, ParkingLot
 from lingma_cli.control.registry import Registry, Slot
-from lingma_cli.core.chat import AskMode, ChatRequest, Model
+from lingma_cli.core.chat import AskMode, ChatRequest, Model, ToolMode, ToolRoute
 from lingma_cli.core.events import Failed, Finished
+from lingma_cli.core.ids import NewId
 from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.core.record import Attempt, Record
+from lingma_cli.engines.base import Ask
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission
 from lingma_cli.gateway.exchange import Clock, Exchange, RecordKeeper
 from lingma_cli.gateway.model_names import resolve_model
+from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_described, stages
+from lingma_cli.gateway.returned import returned
+from lingma_cli.gateway.tool_asks import DemandedAsk, ToolAsk
+from lingma_cli.gateway.tool_routes import on_route
+from lingma_cli.transforms.tool_text import ToolTextTransform
 
 _log: Final = logging.getLogger(__name__)
 _CANCELLED: Final = "cancelled"
@@ -35,6 +44,7 @@ class GatewayOptions:
     default_model: str
     default_mode: AskMode
     startup_timeout: float
+    tools: ToolOptions
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,13 +58,24 @@ class Totals:
     tokens_estimated: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seat:
+    """A request on the engine that serves it; `ask` when it goes on with one that was parked."""
+
+    request: ChatRequest
+    slot: Slot
+    ask: Ask | None = None
+
+
 class Gateway:
     """Takes requests to engines.
 
     Args:
         registry: the pool.
         admission: the door.
+        lot: where asks wait for tool results.
         options: see `GatewayOptions`.
+        new_id: makes the ids of tool calls.
         clock: seconds, monotonic.
         on_record: told of each finished exchange.
     """
@@ -63,15 +84,19 @@ class Gateway:
         self,
         registry: Registry,
         admission: Admission,
+        lot: ParkingLot,
         options: GatewayOptions,
         *,
+        new_id: NewId,
         clock: Clock,
         on_record: Callable[[Record], None],
     ) -> None:
         self.registry = registry
         self.admission = admission
+        self.lot = lot
         self.totals = Totals()
         self._options = options
+        self._new_id = new_id
         self._clock = clock
         self._on_record = on_record
         self._open: set[Exchange] = set()
@@ -91,20 +116,20 @@ class Gateway:
         exchange: Exchange | None = None
         end = ErrorKind.INTERNAL.value
         try:
-            async with self.admission.ticket():
+            prepared = admitted(request, self._options.tools)
+            async with self.admission.ticket(), AsyncExitStack() as held:
                 keeper.queued = keeper.now()
-                await self.registry.wait_ready(self._options.startup_timeout)
-                with self.registry.lease() as slot:
-                    resolved = self._resolve(request, slot)
-                    keeper.leased, keeper.model = keeper.now(), resolved.model
-                    keeper.attempts.append(
-                        Attempt(engine=slot.engine.name, generation=slot.generation)
-                    )
-                    async with slot.engine.ask(resolved) as ask:
-                        exchange = Exchange(resolved, ask, keeper)
-                        self._open.add(exchange)
-                        yield exchange
-                    slot.answered += isinstance(exchange.end, Finished)
+                seat = await self._resumed(prepared, caller, held)
+                seat = seat or await self._seated(prepared, held)
+                keeper.leased, keeper.model = keeper.now(), seat.request.model
+                slot = seat.slot
+                keeper.attempts.append(Attempt(engine=slot.engine.name, generation=slot.generation))
+                turn = await self._turn(seat, held)
+                exchange = Exchange(seat.request, turn, stages(seat.request), keeper)
+                self._open.add(exchange)
+                yield exchange
+                self._learn(seat, turn, exchange)
+                self._park(seat, turn, exchange, caller, held)
             end = _CANCELLED
         except asyncio.CancelledError:
             end = _CANCELLED
@@ -130,6 +155,15 @@ class Gateway:
             models = await slot.engine.refresh_models()
         return tuple({model.key: model for model in models}.values())
 
+    def tool_route(self, model: str) -> str:
+        """Return how tools are known to reach a model: `native`, `prompt` or `unknown`."""
+        for slot in self.registry.slots:
+            if slot.engine.native_tools:
+                return ToolRoute.NATIVE.value
+            if model in slot.tool_routes:
+                return slot.tool_routes[model].value
+        return "unknown"
+
     async def drain(self) -> None:
         """Let no new request in and return when the last one has left."""
         self.admission.close()
@@ -140,6 +174,101 @@ class Gateway:
         self.registry.close(error)
         for exchange in list(self._open):
             exchange.abort(error)
+
+    async def _resumed(
+        self, request: ChatRequest, caller: str, held: AsyncExitStack
+    ) -> _Seat | None:
+        """Take the ask that waits for this request's results out of the lot, into `held`."""
+        back = returned(request.messages)
+        parked = self.lot.take(caller, back.results.keys(), back.earlier)
+        if parked is None:
+            return None
+        await held.enter_async_context(parked.held)
+        resolved = self._resolve(request, parked.slot)
+        if resolved.model != parked.model:
+            # Another model is to go on: this ask is of no use.
+            await parked.held.aclose()
+            return None
+        resolved = replace(resolved, notes=(*resolved.notes, *back.notes))
+        try:
+            parked.ask.resume(resolved, back.results)
+        except LingmaError:
+            await parked.held.aclose()
+            return None
+        return _Seat(request=resolved, slot=parked.slot, ask=parked.ask)
+
+    async def _seated(self, request: ChatRequest, held: AsyncExitStack) -> _Seat:
+        """Choose an engine and lease it, into `held`."""
+        await self.registry.wait_ready(self._options.startup_timeout)
+        slot = held.enter_context(self.registry.lease())
+        resolved = on_route(
+            self._resolve(request, slot),
+            setting=self._options.tools.route,
+            takes_tools=slot.engine.native_tools,
+            learnt=slot.tool_routes.get(request.model),
+        )
+        return _Seat(request=resolved, slot=slot)
+
+    async def _turn(self, seat: _Seat, held: AsyncExitStack) -> ToolAsk | DemandedAsk:
+        """Put the question, or go on with the one that was parked."""
+        request, reader = seat.request, partial(self._reader, seat.request)
+        if seat.ask is not None:
+            return ToolAsk(seat.ask, reader())
+        attempt = await held.enter_async_context(AsyncExitStack())
+
+        async def put(*, firm: bool) -> ToolAsk:
+            await attempt.aclose()
+            question = for_engine(request, firm=firm)
+            return ToolAsk(
+                await attempt.enter_async_context(seat.slot.engine.ask(question)), reader()
+            )
+
+        first = await put(firm=False)
+        if request.tool_choice.mode not in (ToolMode.REQUIRED, ToolMode.NAMED):
+            return first
+        named = [tool for tool in request.tools if tool.name == request.tool_choice.name]
+        only = named or request.tools
+        return DemandedAsk(
+            first,
+            partial(put, firm=True) if is_described(request) else None,
+            tool=only[0] if len(only) == 1 else None,
+            new_call_id=self._new_id,
+        )
+
+    def _reader(self, request: ChatRequest) -> ToolTextTransform | None:
+        if not is_described(request):
+            return None
+        return ToolTextTransform(
+            request.tools, new_call_id=self._new_call_id, parallel=request.parallel_tool_calls
+        )
+
+    def _new_call_id(self) -> str:
+        return f"call_{self._new_id()[:24]}"
+
+    def _learn(self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange) -> None:
+        seat.slot.answered += isinstance(exchange.end, Finished)
+        if turn.learnt is not None and seat.slot.tool_routes.get(seat.request.model) is None:
+            seat.slot.tool_routes[seat.request.model] = turn.learnt
+
+    def _park(
+        self,
+        seat: _Seat,
+        turn: ToolAsk | DemandedAsk,
+        exchange: Exchange,
+        caller: str,
+        held: AsyncExitStack,
+    ) -> None:
+        """Move an ask that waits for results, and its lease, to the lot."""
+        if isinstance(exchange.end, Finished) and turn.ask.pending_calls:
+            self.lot.park(
+                Parked(
+                    owner=caller,
+                    slot=seat.slot,
+                    model=seat.request.model,
+                    ask=turn.ask,
+                    held=held.pop_all(),
+                )
+            )
 
     def _resolve(self, request: ChatRequest, slot: Slot) -> ChatRequest:
         resolved = resolve_model(

@@ -14,29 +14,27 @@ from starlette.routing import Route, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lingma_cli.auth.keys import KeyRing, Tier
-from lingma_cli.core.ids import NewId
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.gateway.gateway import Gateway
 from lingma_cli.server.bodies import ClientLeftError
 from lingma_cli.server.doors import Farewell, HostGuard, KeyGuard, RequestIds
+from lingma_cli.server.house import House
 from lingma_cli.server.replies import send_error
 from lingma_cli.server.routes import Endpoint, endpoints
+from lingma_cli.sessions.stored import ResponseStore
 
 _log: Final = logging.getLogger(__name__)
 
 
 def build_app(
-    gateway: Gateway,
+    house: House,
+    store: ResponseStore | None,
     *,
     keys: KeyRing,
     allowed_hosts: tuple[str, ...],
-    body_limit: int,
-    new_id: NewId,
     clock: Callable[[], float],
-    wall_clock: Callable[[], float],
 ) -> ASGIApp:
     """Return the application; its doors are put around it from the innermost out."""
-    table = endpoints(gateway, body_limit, wall_clock)
+    table = endpoints(house, store)
     routes = [
         Route(endpoint.path, endpoint.handler, methods=list(endpoint.methods)) for endpoint in table
     ]
@@ -51,7 +49,7 @@ def build_app(
     )
     inner.router.redirect_slashes = False
     guarded = KeyGuard(Farewell(inner), keys, tiers(table), clock=clock)
-    return RequestIds(HostGuard(guarded, allowed_hosts), new_id)
+    return RequestIds(HostGuard(guarded, allowed_hosts), house.new_id)
 
 
 def tiers(table: tuple[Endpoint, ...]) -> Callable[[str], Tier | None]:

@@ -6,12 +6,14 @@ Owns: the headers that every such answer carries. Must not know: handlers, or wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from starlette.types import Scope, Send
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lingma_cli.errors import FACES, LingmaError
+from lingma_cli.protocols import anthropic_messages
 from lingma_cli.protocols.openai_error import encode_error
 from lingma_cli.protocols.registry import PROTOCOLS
 
@@ -21,6 +23,7 @@ JSON: Final = b"application/json"
 _ENCODERS: Final = {
     path: protocol.encode_error for protocol in PROTOCOLS for path in protocol.paths
 }
+_ANTHROPIC: Final = anthropic_messages.PROTOCOL
 
 
 def error_headers(error: LingmaError) -> list[HeaderPair]:
@@ -51,6 +54,15 @@ async def send_body(
     await send({"type": "http.response.body", "body": body})
 
 
+def json_app(value: Any) -> ASGIApp:
+    """Return the answer with `value` as JSON."""
+
+    async def reply(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_json(send, 200, msgspec.json.encode(value))
+
+    return reply
+
+
 async def send_json(
     send: Send, status: int, body: bytes, headers: Iterable[HeaderPair] = ()
 ) -> None:
@@ -63,8 +75,19 @@ async def send_error(
 ) -> None:
     """Answer with `error`: status and retry advice by its row in `FACES`.
 
-    The envelope is that of the protocol served at the request's path, OpenAI's elsewhere.
+    The envelope is that of the protocol served at the request's path or above it, or that the
+    request's headers speak; OpenAI's elsewhere.
     """
-    encode = _ENCODERS.get(scope["path"], encode_error)
+    encode = _encoder(scope)
     advice = [*error_headers(error), *headers]
     await send_json(send, FACES[error.kind].status, encode(error), advice)
+
+
+def _encoder(scope: Scope) -> Callable[[LingmaError], bytes]:
+    path: str = scope["path"]
+    if path in _ENCODERS:
+        return _ENCODERS[path]
+    below = any(path.startswith(f"{base}/") for base in _ANTHROPIC.paths)
+    if below or any(name == b"anthropic-version" for name, _ in scope["headers"]):
+        return _ANTHROPIC.encode_error
+    return encode_error

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lingma_cli.auth.keys import Tier
 from lingma_cli.control.registry import EngineState
-from lingma_cli.core.chat import Model
 from lingma_cli.gateway.gateway import Gateway
+from lingma_cli.protocols import anthropic_messages, openai_responses
 from lingma_cli.protocols.registry import PROTOCOLS
 from lingma_cli.protocols.wire import WireProtocol
 from lingma_cli.server.bodies import read_body
+from lingma_cli.server.conversation_routes import ConversationRoutes
 from lingma_cli.server.exchange_response import Envelope, ExchangeResponse
-from lingma_cli.server.replies import send_body, send_json
+from lingma_cli.server.house import House
+from lingma_cli.server.model_routes import ModelRoutes
+from lingma_cli.server.replies import json_app, send_body
+from lingma_cli.server.response_routes import ResponseRoutes
+from lingma_cli.sessions.stored import ResponseStore
+from lingma_cli.transforms.counting import count_tokens
 
 Handler = Callable[[Request], Awaitable[ASGIApp]]
 
@@ -33,87 +37,108 @@ class Endpoint:
     handler: Handler
 
 
-def endpoints(
-    gateway: Gateway, body_limit: int, wall_clock: Callable[[], float]
-) -> tuple[Endpoint, ...]:
-    """Return the table of all paths; `body_limit` is bytes, `wall_clock` gives epoch seconds."""
-    views = _Views(gateway, started=int(wall_clock()))
+def endpoints(house: House, store: ResponseStore | None) -> tuple[Endpoint, ...]:
+    """Return the table of all paths; `store` keeps responses, `None` keeps none."""
+    views = _Views(house.gateway)
+    models = ModelRoutes(house.gateway, started=int(house.wall_clock()))
+    stateless = [one for one in PROTOCOLS if one is not openai_responses.PROTOCOL]
     return (
-        Endpoint(path="/healthz", methods=("GET",), tier=Tier.NONE, handler=views.health),
-        Endpoint(path="/v1/models", methods=("GET",), tier=Tier.API, handler=views.models),
+        _endpoint("GET", "/healthz", Tier.NONE, views.health),
+        _endpoint("GET", "/", Tier.NONE, views.front),
+        _endpoint("GET", "/v1/models", Tier.API, models.list),
+        _endpoint("GET", "/v1/models/{model:path}", Tier.API, models.one),
         *(
-            Endpoint(
-                path=path,
-                methods=("POST",),
-                tier=Tier.API,
-                handler=_chat(gateway, protocol, body_limit, wall_clock),
-            )
-            for protocol in PROTOCOLS
+            _endpoint("POST", path, Tier.API, _chat(house, protocol))
+            for protocol in stateless
             for path in protocol.paths
         ),
-        Endpoint(path="/metrics", methods=("GET",), tier=Tier.METRICS, handler=views.metrics),
-        Endpoint(path="/internal/stats", methods=("GET",), tier=Tier.ADMIN, handler=views.stats),
+        _endpoint("POST", "/v1/messages/count_tokens", Tier.API, _count_tokens(house)),
+        *_responses(ResponseRoutes(house, store)),
+        *(_conversations(ConversationRoutes(house, store)) if store is not None else ()),
+        _endpoint("GET", "/metrics", Tier.METRICS, views.metrics),
+        _endpoint("GET", "/internal/stats", Tier.ADMIN, views.stats),
     )
 
 
-def _chat(
-    gateway: Gateway, protocol: WireProtocol, body_limit: int, wall_clock: Callable[[], float]
-) -> Handler:
+def _endpoint(method: str, path: str, tier: Tier, handler: Handler) -> Endpoint:
+    return Endpoint(path=path, methods=(method,), tier=tier, handler=handler)
+
+
+def _responses(routes: ResponseRoutes) -> Iterator[Endpoint]:
+    for base in openai_responses.PROTOCOL.paths:
+        one = f"{base}/{{response_id}}"
+        yield _endpoint("POST", base, Tier.API, routes.create)
+        yield _endpoint("GET", one, Tier.API, routes.get)
+        yield _endpoint("DELETE", one, Tier.API, routes.delete)
+        yield _endpoint("POST", f"{one}/cancel", Tier.API, routes.cancel)
+        yield _endpoint("GET", f"{one}/input_items", Tier.API, routes.input_items)
+
+
+def _conversations(routes: ConversationRoutes) -> Iterator[Endpoint]:
+    base = "/v1/conversations"
+    one = f"{base}/{{conversation_id}}"
+    item = f"{one}/items/{{item_id}}"
+    yield _endpoint("POST", base, Tier.API, routes.create)
+    yield _endpoint("GET", one, Tier.API, routes.get)
+    yield _endpoint("POST", one, Tier.API, routes.update)
+    yield _endpoint("DELETE", one, Tier.API, routes.delete)
+    yield _endpoint("GET", f"{one}/items", Tier.API, routes.items)
+    yield _endpoint("POST", f"{one}/items", Tier.API, routes.add_items)
+    yield _endpoint("GET", item, Tier.API, routes.item)
+    yield _endpoint("DELETE", item, Tier.API, routes.delete_item)
+
+
+def _chat(house: House, protocol: WireProtocol) -> Handler:
     async def chat(request: Request) -> ASGIApp:
-        body = await read_body(request.scope, request.receive, body_limit)
+        body = await read_body(request.scope, request.receive, house.body_limit)
         parsed = protocol.parse(body)
         state = request.scope["state"]
-        request_id: str = state["request_id"]
+        envelope = Envelope(
+            protocol=protocol,
+            request=parsed,
+            response_id=house.new_id(),
+            created=int(house.wall_clock()),
+        )
         return ExchangeResponse(
-            lambda: gateway.open(
-                parsed, request_id=request_id, protocol=protocol.name, caller=state["caller"]
+            lambda: house.gateway.open(
+                parsed,
+                request_id=state["request_id"],
+                protocol=protocol.name,
+                caller=state["caller"],
             ),
-            Envelope(
-                protocol=protocol,
-                request=parsed,
-                response_id=request_id,
-                created=int(wall_clock()),
-            ),
+            envelope,
+            house.patience,
         )
 
     return chat
 
 
+def _count_tokens(house: House) -> Handler:
+    async def count(request: Request) -> ASGIApp:
+        body = await read_body(request.scope, request.receive, house.body_limit)
+        parsed = anthropic_messages.PROTOCOL.parse(body)
+        return json_app({"input_tokens": count_tokens(parsed)})
+
+    return count
+
+
 class _Views:
     """Answers that only look."""
 
-    def __init__(self, gateway: Gateway, *, started: int) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._started = started
+
+    async def front(self, _: Request) -> ASGIApp:
+        """Answer the probe that clients send to see whether somebody is there."""
+        return json_app({"name": "lingma", "ok": True})
 
     async def health(self, _: Request) -> ASGIApp:
         slots = self._gateway.registry.slots
         ready = sum(slot.state is EngineState.READY for slot in slots)
         instances = [{"name": slot.engine.name, "state": slot.state.value} for slot in slots]
-        return _json(
+        return json_app(
             {"ok": True, "pool_size": len(slots), "pool_ready": ready, "instances": instances}
         )
-
-    async def models(self, _: Request) -> ASGIApp:
-        models = await self._gateway.models()
-        return _json({"object": "list", "data": [self._model(model) for model in models]})
-
-    def _model(self, model: Model) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "id": model.key,
-            "object": "model",
-            "created": self._started,
-            "owned_by": "lingma",
-            "name": model.name,
-        }
-        entry["capabilities"] = {"vision": model.vision, "reasoning": model.reasoning}
-        if model.context_tokens:
-            # Clients look for one name or the other.
-            entry |= {
-                "context_length": model.context_tokens,
-                "context_window": model.context_tokens,
-            }
-        return entry
 
     async def stats(self, _: Request) -> ASGIApp:
         gateway = self._gateway
@@ -128,7 +153,7 @@ class _Views:
             }
             for slot in gateway.registry.slots
         ]
-        return _json(
+        return json_app(
             {
                 "stats": {
                     "requests_total": totals.requests,
@@ -168,13 +193,6 @@ class _Views:
             lines.append(f"gateway_pool_instance_ready{labels} {ready}\n")
             lines.append(f"gateway_pool_instance_in_flight{labels} {slot.in_flight}\n")
         return _text("".join(lines))
-
-
-def _json(value: Any) -> ASGIApp:
-    async def reply(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_json(send, 200, msgspec.json.encode(value))
-
-    return reply
 
 
 def _text(value: str) -> ASGIApp:

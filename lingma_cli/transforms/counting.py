@@ -6,9 +6,20 @@ downloaded or shipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
-from lingma_cli.core.chat import Message, ReasoningPart, TextPart, ToolOutputPart, ToolUsePart
+from lingma_cli.core.chat import (
+    ChatRequest,
+    MediaPart,
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    Tool,
+    ToolOutputPart,
+    ToolUsePart,
+)
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
@@ -18,6 +29,9 @@ from lingma_cli.core.events import (
     Usage,
     UsageReported,
 )
+
+# About what an image of full size costs; its data say little about that.
+MEDIA_TOKENS: Final = 1600
 
 
 class TokenEstimate:
@@ -45,20 +59,60 @@ class TokenEstimate:
         return max(1, round(self._narrow / 4 + self._wide * 0.75))
 
 
-def estimate_input(messages: Iterable[Message]) -> int:
-    """Return the estimated tokens of all turns."""
+def count_tokens(request: ChatRequest) -> int:
+    """Return the estimated tokens of what the client sent: turns and tools."""
+    return estimate_input(request.messages, request.tools)
+
+
+def estimate_input(messages: Iterable[Message], tools: Iterable[Tool] = ()) -> int:
+    """Return the estimated tokens of all turns, and of the tools that are offered with them."""
     total = TokenEstimate()
+    media = 0
     for message in messages:
         for part in message.parts:
-            match part:
-                case TextPart(text=text) | ReasoningPart(text=text) | ToolOutputPart(text=text):
-                    total.add(text)
-                case ToolUsePart(name=name, arguments=arguments):
-                    total.add(name)
-                    total.add(arguments)
-                case _:
-                    pass
-    return total.tokens
+            for text in _texts(part):
+                total.add(text)
+            media += _media(part)
+    for tool in tools:
+        for text in (tool.name, tool.description, *_schema_texts(tool.parameters)):
+            total.add(text)
+    return total.tokens + media * MEDIA_TOKENS
+
+
+def _texts(part: Part) -> tuple[str, ...]:
+    match part:
+        case TextPart(text=text) | ReasoningPart(text=text) | ToolOutputPart(text=text):
+            return (text,)
+        case ToolUsePart(name=name, arguments=arguments):
+            return name, arguments
+        case MediaPart():
+            return ()
+
+
+def _media(part: Part) -> int:
+    match part:
+        case MediaPart():
+            return 1
+        case ToolOutputPart(media=media):
+            return len(media)
+        case _:
+            return 0
+
+
+def _schema_texts(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the words of a JSON schema with their punctuation, however deep it is."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        value = waiting.pop()
+        match value:
+            case Mapping():
+                waiting += value.values()
+                yield from (f'"{key}":,' for key in value)
+            case list() | tuple():
+                waiting += value
+                yield "," * len(value)
+            case _:
+                yield str(value)
 
 
 class UsageCounter:

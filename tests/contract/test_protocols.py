@@ -23,10 +23,24 @@ every_protocol = pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda one: 
 
 # Tells whether the data of a frame is the last word of a stream that ended well.
 GOOD_ENDS: Final[Mapping[str, Callable[[bytes], bool]]] = {
-    "openai_chat": lambda frame: frame == b"[DONE]"
+    "openai_chat": lambda frame: frame == b"[DONE]",
+    "anthropic_messages": lambda frame: frame == b'{"type":"message_stop"}',
+    "openai_responses": lambda frame: frame.startswith(
+        (b'{"type":"response.completed"', b'{"type":"response.incomplete"')
+    ),
 }
+# How the data of a frame begins that is the last word of a stream that ended badly.
+BAD_ENDS: Final[Mapping[str, bytes]] = {
+    "openai_chat": b'{"error"',
+    "anthropic_messages": b'{"type":"error"',
+    "openai_responses": b'{"type":"response.failed"',
+}
+# What follows the last word, whichever it is.
+END_MARKS: Final[Mapping[str, bytes]] = {"openai_responses": b"data: [DONE]\n\n"}
 MINIMAL: Final[Mapping[str, dict[str, Any]]] = {
-    "openai_chat": {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    "openai_chat": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    "anthropic_messages": {"model": "m", "messages": [{"role": "user", "content": "hi"}]},
+    "openai_responses": {"model": "m", "input": "hi"},
 }
 
 json_values = st.recursive(
@@ -43,15 +57,12 @@ json_values = st.recursive(
 def _written(protocol: WireProtocol, batches: list[list[ChatEvent]], *, usage: bool) -> bytes:
     request = ChatRequest(model="m", messages=(), include_usage=usage)
     encoder = protocol.encoder(request, response_id="x", created=0)
-    return b"".join(encoder.feed(batch) for batch in batches)
+    written = b"".join(encoder.feed(batch) for batch in batches)
+    return written.removesuffix(END_MARKS.get(protocol.name, b""))
 
 
 def _frames(stream: bytes) -> list[bytes]:
     return list(SseReader().feed(stream))
-
-
-def _is_error(frame: bytes) -> bool:
-    return frame.startswith(b'{"error"')
 
 
 @every_protocol
@@ -62,11 +73,11 @@ def test_a_sealed_stream_ends_once(
     """The last frame is the end or the error, no other frame is, and no frame is left open."""
     stream = _written(protocol, [events], usage=usage)
     *body, last = _frames(stream)
-    is_good_end = GOOD_ENDS[protocol.name]
+    is_good_end, bad_end = GOOD_ENDS[protocol.name], BAD_ENDS[protocol.name]
 
     assert stream.endswith(b"\n\n")
-    assert isinstance(events[-1], Failed) == _is_error(last) != is_good_end(last)
-    assert not any(is_good_end(frame) or _is_error(frame) for frame in body)
+    assert isinstance(events[-1], Failed) == last.startswith(bad_end) != is_good_end(last)
+    assert not any(is_good_end(frame) or frame.startswith(bad_end) for frame in body)
 
 
 @every_protocol

@@ -5,18 +5,38 @@ from __future__ import annotations
 import time
 
 from lingma_cli.auth.keys import Tier
+from lingma_cli.control.parking import ParkingLimits, ParkingLot
 from lingma_cli.control.registry import Registry
 from lingma_cli.core.chat import AskMode
+from lingma_cli.core.ids import random_hex
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
 from lingma_cli.gateway.gateway import Gateway, GatewayOptions, log_record
+from lingma_cli.gateway.pipeline import ToolOptions
 from lingma_cli.protocols.registry import PROTOCOLS
 from lingma_cli.server.app import tiers
+from lingma_cli.server.house import House
 from lingma_cli.server.routes import Endpoint, endpoints
+from lingma_cli.sessions.memory import NoStore
 
 TIERS = {
     "/healthz": Tier.NONE,
+    "/": Tier.NONE,
     "/v1/models": Tier.API,
+    "/v1/models/{model:path}": Tier.API,
+    "/v1/messages/count_tokens": Tier.API,
+    **{
+        f"{base}{below}": Tier.API
+        for base in ("/v1/responses", "/responses")
+        for below in ("/{response_id}", "/{response_id}/cancel", "/{response_id}/input_items")
+    },
+    "/v1/conversations": Tier.API,
+    "/v1/conversations/{conversation_id}": Tier.API,
+    "/v1/conversations/{conversation_id}/items": Tier.API,
+    "/v1/conversations/{conversation_id}/items/{item_id}": Tier.API,
     "/v1/chat/completions": Tier.API,
+    "/v1/messages": Tier.API,
+    "/v1/responses": Tier.API,
+    "/responses": Tier.API,
     "/metrics": Tier.METRICS,
     "/internal/stats": Tier.ADMIN,
 }
@@ -27,11 +47,16 @@ def table() -> tuple[Endpoint, ...]:
     gateway = Gateway(
         Registry([]),
         Admission(AdmissionLimits(max_in_flight=1, queue_size=0, queue_timeout=0)),
-        GatewayOptions(default_model="", default_mode=AskMode.CHAT, startup_timeout=0),
+        ParkingLot(ParkingLimits(capacity=0, seconds=0), time.monotonic),
+        GatewayOptions(
+            default_model="", default_mode=AskMode.CHAT, startup_timeout=0, tools=ToolOptions()
+        ),
+        new_id=random_hex,
         clock=time.monotonic,
         on_record=log_record,
     )
-    return endpoints(gateway, body_limit=1, wall_clock=time.time)
+    house = House(gateway=gateway, body_limit=1, new_id=random_hex, wall_clock=time.time)
+    return endpoints(house, NoStore())
 
 
 def test_every_path_declares_its_tier() -> None:
@@ -50,6 +75,9 @@ def test_the_door_asks_the_table() -> None:
     """What the key guard is told is what the table says, and nothing of an unknown path."""
     tier_of = tiers(table())
 
-    assert {path: tier_of(path) for path in TIERS} == TIERS
-    assert tier_of("/v1/models/") is None
+    assert {path: tier_of(path) for path in TIERS if "{" not in path} == {
+        path: tier for path, tier in TIERS.items() if "{" not in path
+    }
+    assert tier_of("/v1/models/a/b") is Tier.API
+    assert tier_of("/v1/responses/resp_1/cancel") is Tier.API
     assert tier_of("/internal/stats/x") is None

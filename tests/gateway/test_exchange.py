@@ -21,7 +21,7 @@ def _keeper() -> RecordKeeper:
 
 def _exchange(script: Script) -> tuple[Exchange, ScriptedAsk]:
     ask = ScriptedAsk(script, ())
-    return Exchange(REQUEST, ask, _keeper()), ask
+    return Exchange(REQUEST, ask, (), _keeper()), ask
 
 
 @given(loose_streams.flatmap(cuts))

@@ -40,7 +40,7 @@ _READERS: Final[Mapping[str, Callable[..., ChatEvent]]] = {
     "usage": lambda input_, output, reasoning: UsageReported(
         usage=Usage(input_tokens=input_, output_tokens=output, reasoning_tokens=reasoning)
     ),
-    "finished": lambda reason: Finished(reason=FinishReason(reason)),
+    "finished": lambda reason, stop=None: Finished(reason=FinishReason(reason), stop_sequence=stop),
     "failed": lambda kind, message: Failed(error=LingmaError(ErrorKind(kind), message)),
 }
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from lingma_cli.core.chat import ChatRequest, Model
-from lingma_cli.core.events import ChatEvent, Failed
+from lingma_cli.core.chat import ChatRequest, Model, ToolOutputPart
+from lingma_cli.core.events import BlockOpened, ChatEvent, Failed
 from lingma_cli.core.notes import Note
 from lingma_cli.engines.base import Ask, Engine, OnChange
 from lingma_cli.errors import ErrorKind, LingmaError
@@ -26,10 +26,19 @@ Script = Sequence[Step]
 
 
 class ScriptedAsk:
-    """One ask that plays its script."""
+    """One ask that plays its script; with `waits_for_tools` its calls wait for results.
 
-    def __init__(self, script: Script, notes: Sequence[Note]) -> None:
+    Attributes:
+        results: what `resume` was given, turn by turn.
+    """
+
+    def __init__(
+        self, script: Script, notes: Sequence[Note], *, waits_for_tools: bool = False
+    ) -> None:
         self._steps = list(script)
+        self._waits = waits_for_tools
+        self.pending_calls: frozenset[str] = frozenset()
+        self.results: list[Mapping[str, ToolOutputPart]] = []
         self._aborted: asyncio.Future[LingmaError] = asyncio.get_running_loop().create_future()
         self._ended = False
         self.notes = notes
@@ -46,7 +55,18 @@ class ScriptedAsk:
             case BaseException():
                 raise step
             case _:
+                calls = (event.call_id for event in step if isinstance(event, BlockOpened))
+                self.pending_calls |= frozenset(filter(None, calls)) if self._waits else frozenset()
                 return step
+
+    def resume(self, request: ChatRequest, results: Mapping[str, ToolOutputPart]) -> None:
+        """Take the results and play on."""
+        self.results.append(results)
+        self.pending_calls = frozenset()
+
+    async def is_alive(self) -> bool:
+        """Live."""
+        return True
 
     def abort(self, error: LingmaError) -> None:
         """End it with `error`."""
@@ -85,6 +105,7 @@ class ScriptedEngine:
     Attributes:
         refusal: raised by every `ask` on entering, if set.
         asked: the requests it got.
+        asks: what they became.
         open_asks: how many are entered and not left.
         starts: the clock at each call of `run`.
     """
@@ -95,18 +116,25 @@ class ScriptedEngine:
         *,
         name: str = "scripted",
         models: Sequence[Model] = (Model(key="org_auto", name="Auto", is_default=True),),
+        scripts: Sequence[Script] = (),
         lives: Sequence[Life] = (),
         notes: Sequence[Note] = (),
         reports_usage: bool = True,
+        native_tools: bool = False,
+        waits_for_tools: bool = False,
     ) -> None:
         self.name = name
         self.models = models
         self.reports_usage = reports_usage
         self.refusal: Exception | None = None
         self.asked: list[ChatRequest] = []
+        self.asks: list[ScriptedAsk] = []
+        self.native_tools = native_tools
+        self._waits_for_tools = waits_for_tools
         self.open_asks = 0
         self.starts: list[float] = []
         self._script = script
+        self._scripts = list(scripts)
         self._lives = list(lives)
         self._notes = notes
 
@@ -138,8 +166,10 @@ class ScriptedEngine:
         if self.refusal is not None:
             raise self.refusal
         self.open_asks += 1
+        script = self._scripts.pop(0) if self._scripts else self._script
+        self.asks.append(ScriptedAsk(script, self._notes, waits_for_tools=self._waits_for_tools))
         try:
-            yield ScriptedAsk(self._script, self._notes)
+            yield self.asks[-1]
         finally:
             self.open_asks -= 1
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lingma_cli.core.chat import (
+    ChatRequest,
     MediaKind,
     MediaPart,
     Message,
     ReasoningPart,
     Role,
     TextPart,
+    Tool,
     ToolOutputPart,
     ToolUsePart,
 )
@@ -27,7 +31,13 @@ from lingma_cli.core.events import (
     UsageReported,
 )
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.transforms.counting import TokenEstimate, UsageCounter, estimate_input
+from lingma_cli.transforms.counting import (
+    MEDIA_TOKENS,
+    TokenEstimate,
+    UsageCounter,
+    count_tokens,
+    estimate_input,
+)
 from tests.support.strategies import cuts, loose_streams, text_cuts, texts
 
 STOP = Finished(reason=FinishReason.STOP)
@@ -69,18 +79,58 @@ def test_more_text_is_never_fewer_tokens(text: str, more: str) -> None:
     assert _tokens(text) <= _tokens(text, more)
 
 
+IMAGE = MediaPart(kind=MediaKind.IMAGE, reference="data:image/png;base64," + "A" * 10**5)
+
+
 def test_all_turns_are_counted() -> None:
-    """Text, reasoning, calls and outputs count, media do not."""
+    """System text, text, reasoning, calls and outputs count by their length."""
     four = "a" * 16
     parts = (
         TextPart(text=four),
         ReasoningPart(text=four),
         ToolUsePart(call_id="x", name=four, arguments=four),
         ToolOutputPart(call_id="x", text=four),
-        MediaPart(kind=MediaKind.IMAGE, reference=four * 100),
     )
+    system = Message(role=Role.SYSTEM, parts=(TextPart(text=four),))
 
-    assert estimate_input([Message(role=Role.USER, parts=parts)]) == 20
+    assert estimate_input([system, Message(role=Role.USER, parts=parts)]) == 24
+
+
+def test_media_have_a_price_of_their_own() -> None:
+    """An image costs the same however long its data are, in a turn and in a tool's result."""
+    output = ToolOutputPart(call_id="x", text="", media=(IMAGE,))
+    messages = [Message(role=Role.USER, parts=(IMAGE, output))]
+
+    assert estimate_input(messages) == 2 * MEDIA_TOKENS
+
+
+def test_tools_are_counted() -> None:
+    """Name, description and every word of the schema."""
+    schema = {"type": "object", "properties": {"city": {"enum": ["Oslo", "Rome", 5, None]}}}
+    words = "weather tells the weather type object properties city enum Oslo Rome 5 None"
+    tool = Tool(name="weather", description="tells the weather", parameters=schema)
+
+    assert _tokens(words) <= estimate_input([], [tool]) <= 2 * _tokens(words)
+    assert estimate_input([]) == 0
+
+
+def test_a_schema_may_be_deep() -> None:
+    """Counting follows any depth that a body can have, and further."""
+    schema: dict[str, Any] = {}
+    for _ in range(10_000):
+        schema = {"a": [schema]}
+
+    assert estimate_input([], [Tool(name="f", parameters=schema)]) > 10_000
+
+
+def test_what_the_client_sent_is_counted() -> None:
+    """The count of a request is that of its turns and its tools together."""
+    messages = (Message(role=Role.USER, parts=(TextPart(text="hello"),)),)
+    tools = (Tool(name="f", description="d" * 400),)
+    request = ChatRequest(model="m", messages=messages, tools=tools)
+
+    assert estimate_input(messages, tools) == count_tokens(request)
+    assert count_tokens(request) > estimate_input(messages) + 99
 
 
 @pytest.mark.parametrize(

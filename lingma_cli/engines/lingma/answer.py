@@ -46,6 +46,21 @@ class Answer:
         self.ended = False
         self.notes: list[Note] = []
 
+    @property
+    def tool_names(self) -> dict[str, str]:
+        """Tool call ids and names that markers in the text have told; the reader may clear it."""
+        return self._reader.tool_names
+
+    def begin_turn(self, *, replaceable: bool) -> None:
+        """Go on for another client request."""
+        self._replaceable = replaceable
+        self._started = False
+        self.notes = []
+
+    def end_turn(self) -> list[ChatEvent]:
+        """Return what was held back; the answer itself is not over."""
+        return self._released()
+
     def read(self, method: str, push: ChatPush) -> list[ChatEvent]:
         """Return the events that `push` makes certain; none once the answer has ended."""
         if self.ended:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from lingma_cli.core.chat import ChatRequest
-from lingma_cli.core.events import BlockDelta, ChatEvent
+from lingma_cli.core.chat import ChatRequest, ToolOutputPart
+from lingma_cli.core.events import (
+    BlockClosed,
+    BlockDelta,
+    BlockKind,
+    BlockOpened,
+    ChatEvent,
+    Finished,
+    FinishReason,
+)
+from lingma_cli.core.ids import NewId
 from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.engines.lingma import jsonrpc
 from lingma_cli.engines.lingma.answer import Answer
 from lingma_cli.engines.lingma.endings import failure, unsupported_runtime
 from lingma_cli.engines.lingma.link import Link
 from lingma_cli.engines.lingma.prompt import AgentWords, ask_params, losses
-from lingma_cli.engines.lingma.pushes import ChatPush
+from lingma_cli.engines.lingma.pushes import ChatPush, ToolPush
+from lingma_cli.engines.lingma.tool_calls import Action, Respond, Send, ToolCalls
 from lingma_cli.errors import ErrorKind, LingmaError
 
 # The connection is shared, so a slow reader cannot make the binary pause: what piles up for one
@@ -29,7 +39,13 @@ _MAX_PILE: Final = 256 * 1024 * 1024
 # it was told to stop one.
 _OVERDUE_SECONDS: Final = 3.0
 _STOPPED_SECONDS: Final = 5.0
-_TOOL_REFUSED: Final = Note.of(NoteCode.TOOL_REFUSED)
+_ALIVE_SECONDS: Final = 1.5
+_CALLED: Final = Finished(reason=FinishReason.TOOL_CALLS)
+# Calls that belong to one step come one after another: the answer ends with all of them when no
+# further one has come for a moment, or when one that was announced has not come for a while.
+_SETTLED_SECONDS: Final = 0.2
+_UNSETTLED_SECONDS: Final = 1.0
+_GONE: Final = "the client did not come back with a result"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +72,7 @@ class LingmaAsk:
         request: what is asked; `request.model` is a key of the binary.
         request_id: the key of all its pushes.
         session_id: the new upstream session it opens.
+        new_call_id: makes the ids of tool calls.
         agent: the words of agent mode.
         timeouts: when silence ends it.
     """
@@ -67,6 +84,7 @@ class LingmaAsk:
         *,
         request_id: str,
         session_id: str,
+        new_call_id: NewId,
         agent: AgentWords,
         timeouts: AskTimeouts,
     ) -> None:
@@ -79,7 +97,10 @@ class LingmaAsk:
         )
         self._answer = Answer(request.model, replaceable=not request.stream)
         self._notes = list(losses(request))
-        self._refused: set[str] = set()
+        self._calls = ToolCalls(_names(request), new_call_id)
+        self._parallel = request.parallel_tool_calls
+        self._turn_over = False
+        self._settling: asyncio.TimerHandle | None = None
         self._timeouts = timeouts
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
@@ -94,11 +115,37 @@ class LingmaAsk:
     @property
     def notes(self) -> Sequence[Note]:
         """What was lost on the way, so far."""
-        return (*self._notes, *self._answer.notes)
+        told = [*self._notes, *self._answer.notes]
+        if self._calls.refused:
+            told.append(Note.of(NoteCode.TOOL_REFUSED))
+        if self._calls.ran_upstream:
+            told.append(Note.of(NoteCode.TOOL_RAN_UPSTREAM))
+        return told
+
+    @property
+    def pending_calls(self) -> frozenset[str]:
+        """The calls whose results the binary waits for; none once the ask can only be left."""
+        is_alive = self._turn_over and not self._answer.ended and self._link.is_open
+        return self._calls.pending if is_alive else frozenset()
+
+    def resume(self, request: ChatRequest, results: Mapping[str, ToolOutputPart]) -> None:
+        """Answer the pending calls and begin the next turn of the same answer."""
+        self._notes = list(losses(request))
+        self._calls.offered = _names(request)
+        self._parallel = request.parallel_tool_calls
+        self._answer.begin_turn(replaceable=not request.stream)
+        self._turn_over = self._begun = False
+        self._perform(self._calls.answer(results))
+        self._set_deadline(self._timeouts.first_event)
+        self._look_at_calls()
+
+    async def is_alive(self) -> bool:
+        """Tell whether the process gives a sign of life right now."""
+        return not self._answer.ended and await self._link.is_alive(_ALIVE_SECONDS)
 
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Wait for events and return all that are ready; empty after the end."""
-        while not self._pile and not self._answer.ended:
+        while not self._pile and not self._answer.ended and not self._turn_over:
             self._waiter = self._loop.create_future()
             await self._waiter
         batch, self._pile, self._pile_size, self._high_since = self._pile, [], 0, None
@@ -128,24 +175,42 @@ class LingmaAsk:
             self._set_deadline(self._timeouts.idle)
         if push.sessionId:
             self.session_id = push.sessionId
-        self._add(self._answer.read(method, push))
+        events = self._answer.read(method, push)
+        if self._answer.ended and self._calls.ready and isinstance(events[-1], Finished):
+            # A build that does not wait for results: what it asked for is still the client's.
+            events = [*events[:-1], *self._given(), _CALLED]
+        self._add(events)
+        if (names := self._answer.tool_names) and not self._answer.ended:
+            self._perform(self._calls.name(names, self._ids))
+            names.clear()
+            self._look_at_calls()
+
+    def knows_call(self, tool_id: str) -> bool:
+        """Tell whether a tool call of the binary belongs to this ask."""
+        return self._calls.knows(tool_id)
+
+    def hear_tool(self, method: str, push: ToolPush, id_: jsonrpc.MessageId | None) -> None:
+        """Take one tool message of this ask; what must be said to it is sent."""
+        if self._begun and not self._turn_over:
+            self._deadline = self._loop.time() + self._timeouts.idle
+        if push.sessionId:
+            self.session_id = push.sessionId
+        if method == "tool/invoke":
+            self._perform(self._calls.invoke(push, id_, self._ids))
+        else:
+            self._perform(self._calls.sync(push, self._ids))
+        self._look_at_calls()
 
     def fail(self, error: LingmaError) -> None:
         """End the answer with `error`, unless it has ended."""
         self._add(self._answer.fail(error))
 
-    def refuses(self, tool_call_id: str) -> bool:
-        """Tell whether this tool call is still to be refused; true once a call."""
-        fresh = tool_call_id not in self._refused
-        self._refused.add(tool_call_id)
-        if _TOOL_REFUSED not in self._notes:
-            self._notes.append(_TOOL_REFUSED)
-        return fresh
-
     def leave(self) -> None:
         """Stop the answer upstream unless it has ended, and remove its session there."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._settling):
+            if timer is not None:
+                timer.cancel()
+        self._perform(self._calls.refuse_all(_GONE))
         self._link.forget(self._rpc_id)
         if self._answer.ended and not self._stopped:
             self._delete_session()
@@ -154,12 +219,56 @@ class LingmaAsk:
 
     # inside
 
+    @property
+    def _ids(self) -> dict[str, str]:
+        return {"requestId": self.request_id, "sessionId": self.session_id}
+
+    def _perform(self, actions: Sequence[Action]) -> None:
+        for action in actions if self._link.is_open else ():
+            match action:
+                case Send(method=method, params=params):
+                    self._link.send(method, params)
+                case Respond(id=id_, result=result):
+                    self._link.respond(id_, result)
+
+    def _look_at_calls(self) -> None:
+        """Give calls out once no more of them are to be expected."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        if self._turn_over or self._answer.ended:
+            return
+        if self._calls.is_unsettled:
+            self._settling = self._loop.call_later(_UNSETTLED_SECONDS, self._settle)
+        elif self._calls.ready:
+            self._settling = self._loop.call_later(_SETTLED_SECONDS, self._end_turn)
+
+    def _settle(self) -> None:
+        self._perform(self._calls.settle(self._ids))
+        self._look_at_calls()
+
+    def _end_turn(self) -> None:
+        """End this turn's events with the calls; the answer itself goes on after their results."""
+        self._add([*self._answer.end_turn(), *self._given(), _CALLED])
+        self._turn_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _given(self) -> list[ChatEvent]:
+        events: list[ChatEvent] = []
+        for call in self._calls.ready[: None if self._parallel else 1]:
+            call.is_given = True
+            kind = BlockKind.TOOL_CALL
+            events.append(BlockOpened(kind=kind, call_id=call.call_id, name=call.name))
+            events.append(BlockDelta(kind=kind, text=call.arguments))
+            events.append(BlockClosed())
+        return events
+
     def _stop(self) -> None:
         link = self._link
         if self._stopped or not link.is_open:
             return
         self._stopped = True
-        ids = {"requestId": self.request_id, "sessionId": self.session_id}
 
         def forget(_: object = None) -> None:
             waiting.cancel()
@@ -167,7 +276,7 @@ class LingmaAsk:
             self._delete_session()
 
         # Not every build answers this; the session goes either way.
-        rpc_id = link.send("chat/stop", ids, forget)
+        rpc_id = link.send("chat/stop", self._ids, forget)
         waiting = self._loop.call_later(_STOPPED_SECONDS, forget)
         link.want_sign_of_life(_STOPPED_SECONDS)
 
@@ -240,3 +349,7 @@ class LingmaAsk:
         self._pile_size += sum(len(event.text) for event in events if isinstance(event, BlockDelta))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _names(request: ChatRequest) -> frozenset[str]:
+    return frozenset(tool.name for tool in request.tools)

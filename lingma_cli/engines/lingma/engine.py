@@ -23,7 +23,7 @@ from lingma_cli.engines.lingma import jsonrpc
 from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
 from lingma_cli.engines.lingma.catalogue import read_models
 from lingma_cli.engines.lingma.endings import not_logged_in
-from lingma_cli.engines.lingma.link import HandshakeRefusedError, Link
+from lingma_cli.engines.lingma.link import DEFERRED, HandshakeRefusedError, Link
 from lingma_cli.engines.lingma.login import Login, ask_login, settle_login
 from lingma_cli.engines.lingma.process import LingmaProcess, spawned
 from lingma_cli.engines.lingma.prompt import AgentWords
@@ -31,10 +31,10 @@ from lingma_cli.engines.lingma.pushes import (
     ANSWER_PUSHES,
     ToolPush,
     chat_push,
-    refused_tool,
     reply_to,
     tool_push,
 )
+from lingma_cli.engines.lingma.tool_calls import Respond, Send, ToolCalls
 from lingma_cli.engines.lingma.workdir import read_machine_token
 from lingma_cli.errors import ErrorKind, LingmaError
 
@@ -76,6 +76,7 @@ class LingmaEngine:
     """
 
     reports_usage = False
+    native_tools = False
 
     def __init__(self, name: str, options: LingmaOptions, new_id: NewId) -> None:
         self.name = name
@@ -264,6 +265,7 @@ class LingmaEngine:
             request,
             request_id=self._new_id(),
             session_id=self._new_id(),
+            new_call_id=self._new_id,
             agent=self._options.agent,
             timeouts=timeouts,
         )
@@ -287,8 +289,8 @@ class LingmaEngine:
             ask = self._asks.get(push.requestId or "")
             if ask is not None:
                 ask.hear(call.method, push)
-        elif call.method.startswith("tool/"):
-            self._refuse_tool(call)
+        elif call.method in ("tool/invoke", "tool/call/sync"):
+            return self._hear_tool(call)
         elif call.method in ("error", "fatal_error") and bytes(call.params)[:1] == b"{":
             push = chat_push(call.params)
             meant = self._asks.get(push.requestId or "")
@@ -297,32 +299,31 @@ class LingmaEngine:
                 ask.hear(call.method, push)
         return reply_to(call.method, call.params)
 
-    def _refuse_tool(self, call: jsonrpc.Call) -> None:
-        """Say no to a tool; running tools is the API client's business."""
+    def _hear_tool(self, call: jsonrpc.Call) -> Any:
+        """Hand a tool message to the ask it belongs to; nobody's tools are refused."""
         push = tool_push(call.params)
-        ask, link = self._asks.get(push.requestId or ""), self._link
-        if link is None or not link.is_open or not push.toolCallId:
-            return
-        if call.method == "tool/invoke":
-            if ask is not None:
-                ask.refuses(push.toolCallId)
-            if push.asynchronous:
-                link.send("tool/invokeResult", refused_tool(push))
-            return
-        fresh = ask is None or ask.refuses(push.toolCallId)
-        if fresh and push.toolCallStatus in ("INIT", "PENDING"):
-            link.send("tool/call/approve", _disapproval(push, ask))
+        tool_id = push.toolCallId or ""
+        ask = self._asks.get(push.requestId or "") or next(
+            (ask for ask in self._asks.values() if ask.knows_call(tool_id)), None
+        )
+        if ask is not None and tool_id:
+            ask.hear_tool(call.method, push, call.id)
+        elif self._link is not None and tool_id:
+            self._refuse_stray(call, push)
+        # An ask has answered it or will.
+        return DEFERRED if call.method == "tool/invoke" and tool_id else None
+
+    def _refuse_stray(self, call: jsonrpc.Call, push: ToolPush) -> None:
+        strays = ToolCalls((), self._new_id)
+        ids = {"requestId": push.requestId or "", "sessionId": push.sessionId or ""}
+        is_invoke = call.method == "tool/invoke"
+        for action in strays.invoke(push, call.id, ids) if is_invoke else strays.sync(push, ids):
+            match action, self._link:
+                case Send(method=method, params=params), Link() as link:
+                    link.send(method, params)
+                case Respond(id=id_, result=result), Link() as link:
+                    link.respond(id_, result)
 
 
 class _UsageTextError(Exception):
     """The binary answered `start` with its usage text."""
-
-
-def _disapproval(push: ToolPush, ask: LingmaAsk | None) -> dict[str, Any]:
-    return {
-        "type": "tool_call",
-        "sessionId": push.sessionId or (ask.session_id if ask is not None else ""),
-        "requestId": push.requestId,
-        "toolCallId": push.toolCallId,
-        "approval": False,
-    }

@@ -32,6 +32,8 @@ _CLOSE_SECONDS: Final = 1.0
 _MAX_ID_DIGITS: Final = 20
 
 OnCall = Callable[[jsonrpc.Call], Any]
+# What `OnCall` returns for a request that is answered later, by `Link.respond`.
+DEFERRED: Final = object()
 # Told of the answer to a request of ours; `None` when the connection was lost before it came.
 OnReply = Callable[[jsonrpc.Response | jsonrpc.ErrorResponse | None], None]
 
@@ -61,7 +63,7 @@ class Link(asyncio.Protocol):
         port: the port on 127.0.0.1.
         headers: extra handshake headers; no `Origin` is ever sent.
         on_call: told of every push and request of the binary, in order; returns the result
-            with which a request is answered.
+            with which a request is answered, or `DEFERRED`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Link(asyncio.Protocol):
         self._last_heard = loop.time()
         self._probe: asyncio.TimerHandle | None = None
         self._doubts: list[_Doubt] = []
+        self._next_heard: asyncio.Future[None] | None = None
         self.opened: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self._answers_ping = self._answers_pong = False
@@ -124,6 +127,11 @@ class Link(asyncio.Protocol):
     def notify(self, method: str, params: Any) -> None:
         """Send a notification."""
         self._write_bodies([jsonrpc.notification(method, params)])
+
+    def respond(self, id_: jsonrpc.MessageId, result: Any) -> None:
+        """Answer a request of the binary that was `DEFERRED`; nothing happens once it is gone."""
+        if self.is_open:
+            self._write_bodies([jsonrpc.response(id_, result)])
 
     async def call(self, method: str, params: Any, within: float) -> bytes:
         """Send a request and return its undecoded result.
@@ -178,6 +186,20 @@ class Link(asyncio.Protocol):
         self._doubts.append(_Doubt(drop=drop, on_sign=on_sign, spoken=spoken))
         self.ping()
 
+    async def is_alive(self, within: float) -> bool:
+        """Tell whether anything is heard in `within` seconds; unlike a doubt, it ends nothing."""
+        if not self.is_open:
+            return False
+        if self._loop.time() - self._last_heard < within:
+            return True
+        if self._next_heard is None:
+            self._next_heard = self._loop.create_future()
+        self.ping()
+        await asyncio.wait(
+            [self._next_heard, self.closed], timeout=within, return_when="FIRST_COMPLETED"
+        )
+        return not self.closed.done() and self._loop.time() - self._last_heard < within
+
     def ping(self) -> None:
         """Ask for a sign of life in both ways and learn which of them this build answers."""
         self._ws.send_ping(b"")
@@ -212,6 +234,9 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Handle everything that arrived, then write every reply at once."""
         self._last_heard = self._loop.time()
+        if self._next_heard is not None:
+            self._next_heard.set_result(None)
+            self._next_heard = None
         if self._doubts:
             self._dispel_doubts(spoken=False)
         self._ws.receive_data(data)
@@ -293,7 +318,7 @@ class Link(asyncio.Protocol):
         match message:
             case jsonrpc.Call(id=id_):
                 result = self._on_call(message)
-                if id_ is not None:
+                if id_ is not None and result is not DEFERRED:
                     replies.append(jsonrpc.response(id_, result))
             case jsonrpc.Response() | jsonrpc.ErrorResponse():
                 self._settle(message)

@@ -29,6 +29,7 @@ _OPENING_BEGUN: Final = re.compile(
     r"(?m)(?:(?<!`)<(?:t(?:h(?:i(?:n(?:k)?)?)?)?)?|^[ \t]{0,64}(?:`{1,2}|`{3,64}[^`\n]{0,512}))\Z"
 )
 _LINE_START: Final = re.compile(r"(?:\A|\n)[ \t]{0,64}\Z")
+_TOOL_MARKER: Final = re.compile(r"[ \t]*toolCall::(?P<name>[^:\n]+)::(?P<id>[^:\n]+)::")
 _EDIT_PATH: Final = re.compile(r"\|CODE_EDIT_BLOCK\|[^\n]*")
 
 
@@ -78,6 +79,8 @@ class MarkerReader:
         self._dropping_newlines = True
         self._last = False
         self._out: list[Piece] = []
+        # Tool call id to tool name, as the dropped `toolCall` fences told them.
+        self.tool_names: dict[str, str] = {}
 
     def feed(self, text: str) -> list[Piece]:
         """Return the pieces that `text` makes certain."""
@@ -122,6 +125,8 @@ class MarkerReader:
         start, end = self._span(found, "ticks" if found["ticks"] else 0)
         self._take(BlockKind.TEXT, start)
         self._block = _block_of(found)
+        if (marker := _TOOL_MARKER.match(found["word"] or "")) is not None:
+            self.tool_names[marker["id"]] = marker["name"]
         if self._block.kind is BlockKind.TEXT:
             fence = _EDIT_PATH.sub("", self._buffer[: end - start])
             self._out.append((BlockKind.TEXT, fence))

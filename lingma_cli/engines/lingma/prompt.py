@@ -19,7 +19,9 @@ from lingma_cli.core.chat import (
     ReasoningPart,
     Role,
     TextPart,
+    ToolMode,
     ToolOutputPart,
+    ToolRoute,
     ToolUsePart,
 )
 from lingma_cli.core.notes import Note, NoteCode
@@ -50,7 +52,7 @@ def ask_params(
         "mode": agent.mode if in_agent_mode else "chat",
         "questionText": text,
         "chatContext": {"text": text},
-        "extra": {"modelConfig": {"key": request.model}},
+        "extra": {"modelConfig": {"key": request.model}, **_forwarded(request)},
         "isReply": False,
         "stream": True,
         "source": 1,
@@ -66,6 +68,27 @@ def ask_params(
             "isEnableAskAgent": False,
         },
     }
+
+
+def _forwarded(request: ChatRequest) -> dict[str, Any]:
+    """Return the tools as the binary is believed to take them, in OpenAI's form."""
+    if not request.tools or request.tool_route is ToolRoute.PROMPT:
+        return {}
+    choice: Any = request.tool_choice.mode.value
+    if request.tool_choice.mode is ToolMode.NAMED:
+        choice = {"type": "function", "function": {"name": request.tool_choice.name}}
+    tools = [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": tool.parameters,
+            },
+        }
+        for tool in request.tools
+    ]
+    return {"tools": tools, "toolChoice": choice}
 
 
 def flatten(messages: tuple[Message, ...]) -> str:

@@ -5,7 +5,7 @@ Source: Lingma local protocol, "Pushes during a chat", "Tools" and "Server to cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,7 +16,6 @@ Json = bytes | msgspec.Raw
 # Steps, titles and notices may look as they like; only these make an answer, and silence in any
 # other does not end one.
 ANSWER_PUSHES: Final = frozenset({"chat/answer", "chat/think", "chat/finish", "chat/filterTimeout"})
-REFUSAL: Final = "this client runs no tools"
 
 
 class ChatPush(msgspec.Struct):
@@ -58,12 +57,56 @@ class ToolPush(msgspec.Struct):
     toolCallId: str | None = None  # noqa: N815
     toolCallStatus: str | None = None  # noqa: N815
     name: str | None = None
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
+    results: msgspec.Raw = msgspec.Raw(b"null")
     # `async` is a Python keyword.
     asynchronous: bool = msgspec.field(default=False, name="async")
+    # quirk: the plugin's own class has no name; builds that tell it put it in one of these.
+    toolCall: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
+    tool_call: msgspec.Raw = msgspec.Raw(b"null")
+    tool: msgspec.Raw = msgspec.Raw(b"null")
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def tool_name(self) -> str | None:
+        """The tool's name, wherever it stands; `None` when this push does not tell it."""
+        return self.name or next((found.name for found in self._nested() if found.name), None)
+
+    @property
+    def arguments(self) -> str | None:
+        """The parameters as JSON object text, wherever they stand."""
+        candidates = (self.parameters, *(found.parameters for found in self._nested()))
+        return next((text for raw in candidates if (text := _object_text(raw))), None)
+
+    def _nested(self) -> Iterator[_Nested]:
+        for raw in (self.toolCall, self.tool_call, self.tool, self.data):
+            if bytes(raw) != b"null":
+                yield _nested(raw)
+
+    @property
+    def has_results(self) -> bool:
+        """Whether the tool has run and this tells what came of it."""
+        return bytes(self.results) not in (b"null", b"[]")
 
 
 class _ConfigurationItems(msgspec.Struct):
     items: list[Any] | None = None
+
+
+class _Nested(msgspec.Struct):
+    name: str | None = None
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def _object_text(raw: msgspec.Raw) -> str | None:
+    text = bytes(raw).decode()
+    if text.startswith('"'):
+        # quirk: parameters may come as JSON in a text.
+        text = msgspec.json.decode(text, type=str).strip()
+    try:
+        return text if isinstance(msgspec.json.decode(text), dict) else None
+    except msgspec.DecodeError:
+        return None
 
 
 def _lenient(shape: type[T]) -> Callable[[Json], T]:
@@ -98,17 +141,18 @@ def _lenient(shape: type[T]) -> Callable[[Json], T]:
 
 chat_push: Final = _lenient(ChatPush)
 tool_push: Final = _lenient(ToolPush)
+_nested: Final = _lenient(_Nested)
 _configuration_items: Final = _lenient(_ConfigurationItems)
 
 
-def refused_tool(push: ToolPush) -> dict[str, Any]:
-    """Return the five fields that say a tool did not run."""
+def tool_result(call_id: str, name: str, text: str, *, success: bool) -> dict[str, Any]:
+    """Return the five fields that tell what came of a tool; `text` is the result or the reason."""
     return {
-        "toolCallId": push.toolCallId,
-        "name": push.name,
-        "success": False,
-        "errorMessage": REFUSAL,
-        "result": {},
+        "toolCallId": call_id,
+        "name": name,
+        "success": success,
+        "errorMessage": "" if success else text,
+        "result": {"content": text} if success else {},
     }
 
 
@@ -119,8 +163,5 @@ def reply_to(method: str, params: Json) -> Any:
             return [None] * len(_configuration_items(params).items or ())
         case "workspace/applyEdit":
             return {"applied": False}
-        case "tool/invoke":
-            push = tool_push(params)
-            return None if push.asynchronous else refused_tool(push)
         case _:
             return None

@@ -28,6 +28,7 @@ from lingma_cli.core.events import (
     UsageReported,
 )
 from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.protocols import custom_tools
 from lingma_cli.protocols.client.openai_error import ErrorFields, to_error
 from lingma_cli.protocols.sse import SseReader
 
@@ -54,9 +55,15 @@ class _Function(msgspec.Struct):
     arguments: str | None = None
 
 
+class _Custom(msgspec.Struct):
+    name: str | None = None
+    input: str | None = None
+
+
 class _Call(msgspec.Struct):
     id: str | None = None
     function: _Function | None = None
+    custom: _Custom | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -115,6 +122,8 @@ class Decoder:
         self._frames = SseReader()
         self._started = False
         self._reason: str | None = None
+        # The raw text of the open freeform call: it is JSON only as a whole.
+        self._freeform: list[str] | None = None
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         """Yield the events that `chunk` completes.
@@ -123,6 +132,7 @@ class Decoder:
         """
         for frame in self._frames.feed(chunk):
             if frame == b"[DONE]":
+                yield from self._close_freeform()
                 yield self._end()
                 continue
             try:
@@ -132,6 +142,7 @@ class Decoder:
 
     def _events(self, chunk: _Chunk) -> Iterator[ChatEvent]:
         if chunk.error is not None:
+            yield from self._close_freeform()
             yield Failed(error=to_error(chunk.error))
             return
         if not self._started:
@@ -139,10 +150,39 @@ class Decoder:
             yield Started(model=chunk.model)
         for choice in chunk.choices:
             if choice.index == 0:
-                yield from _delta_events(choice.delta)
+                yield from self._delta_events(choice.delta)
                 self._reason = choice.finish_reason or self._reason
         if chunk.usage is not None:
             yield UsageReported(usage=_read_usage(chunk.usage))
+
+    def _delta_events(self, delta: _Delta) -> Iterator[ChatEvent]:
+        if delta.reasoning_content:
+            yield from self._close_freeform()
+            yield BlockDelta(kind=BlockKind.REASONING, text=delta.reasoning_content)
+        if delta.content:
+            yield from self._close_freeform()
+            yield BlockDelta(kind=BlockKind.TEXT, text=delta.content)
+        for call in delta.tool_calls or ():
+            yield from self._call_events(call)
+
+    def _call_events(self, call: _Call) -> Iterator[ChatEvent]:
+        called = call.function or call.custom or _Function()
+        if called.name is not None:
+            yield from self._close_freeform()
+            id_ = call.id or ""
+            yield BlockOpened(kind=BlockKind.TOOL_CALL, call_id=id_, name=called.name)
+        if isinstance(called, _Custom):
+            if self._freeform is None:
+                self._freeform = []
+            self._freeform.append(called.input or "")
+        elif called.arguments:
+            yield BlockDelta(kind=BlockKind.TOOL_CALL, text=called.arguments)
+
+    def _close_freeform(self) -> Iterator[ChatEvent]:
+        if self._freeform is not None:
+            arguments = custom_tools.to_arguments("".join(self._freeform))
+            self._freeform = None
+            yield BlockDelta(kind=BlockKind.TOOL_CALL, text=arguments)
 
     def _end(self) -> ChatEvent:
         if self._reason is None:
@@ -150,19 +190,6 @@ class Decoder:
         if self._reason == "content_filter":
             return _failed("the answer was stopped by a filter", ErrorKind.CONTENT_FILTERED)
         return Finished(reason=_REASONS.get(self._reason, FinishReason.STOP))
-
-
-def _delta_events(delta: _Delta) -> Iterator[ChatEvent]:
-    if delta.reasoning_content:
-        yield BlockDelta(kind=BlockKind.REASONING, text=delta.reasoning_content)
-    if delta.content:
-        yield BlockDelta(kind=BlockKind.TEXT, text=delta.content)
-    for call in delta.tool_calls or ():
-        function = call.function or _Function()
-        if function.name is not None:
-            yield BlockOpened(kind=BlockKind.TOOL_CALL, call_id=call.id or "", name=function.name)
-        if function.arguments:
-            yield BlockDelta(kind=BlockKind.TOOL_CALL, text=function.arguments)
 
 
 def _read_usage(usage: _Usage) -> Usage:

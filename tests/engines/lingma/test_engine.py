@@ -172,7 +172,7 @@ def test_a_session_does_not_stay_behind(live: Live) -> None:
 
 # demands of the binary
 
-REFUSAL = "this client runs no tools"
+REFUSAL = "this tool is not offered by the client"
 
 
 def test_its_requests_are_answered(live: Live) -> None:

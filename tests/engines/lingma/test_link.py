@@ -240,7 +240,7 @@ def test_every_request_of_the_binary_is_answered() -> None:
             _push(1, text="a"),
             _push("s-2", text="b"),
             _push(3, "workspace/configuration", items=[{}, {}]),
-            _push(4, "tool/invoke", toolCallId="T", name="f"),
+            _push(4, "workspace/applyEdit", edit={}),
         )
         replies.extend([await peer.receive() for _ in range(4)])
         await peer.answer()
@@ -249,14 +249,14 @@ def test_every_request_of_the_binary_is_answered() -> None:
         await link.call("x", {}, LIMIT)
         return [call.method for call in calls]
 
-    methods = ["chat/answer", "chat/answer", "workspace/configuration", "tool/invoke"]
+    methods = ["chat/answer", "chat/answer", "workspace/configuration", "workspace/applyEdit"]
     assert methods == _talk(play, look)
-    assert [(reply["id"], reply["result"]) for reply in replies[:3]] == [
+    assert [(reply["id"], reply["result"]) for reply in replies] == [
         (1, None),
         ("s-2", None),
         (3, [None, None]),
+        (4, {"applied": False}),
     ]
-    assert False is replies[3]["result"]["success"]
 
 
 def test_a_push_without_an_id_is_not_answered() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lingma_cli.engines.lingma.pushes import ToolPush, chat_push, refused_tool, reply_to, tool_push
+from lingma_cli.engines.lingma.pushes import chat_push, reply_to, tool_push, tool_result
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,6 @@ INVOKE = {"requestId": "R", "toolCallId": "T", "name": "read_file", "parameters"
         ("workspace/configuration", {"items": [{"section": "a"}, {}]}, [None, None]),
         ("workspace/configuration", {}, []),
         ("workspace/applyEdit", {"edit": {}}, {"applied": False}),
-        ("tool/invoke", INVOKE | {"async": False}, REFUSED),
-        ("tool/invoke", INVOKE, REFUSED),
-        ("tool/invoke", INVOKE | {"async": True}, None),
     ],
 )
 def test_what_a_request_is_answered_with(method: str, params: Any, expected: Any) -> None:
@@ -82,7 +79,48 @@ def test_what_a_request_is_answered_with(method: str, params: Any, expected: Any
 
 def test_a_refusal_says_that_nothing_ran() -> None:
     """The five fields, and no success."""
-    push = tool_push(json.dumps(INVOKE).encode())
+    assert REFUSED == tool_result("T", "read_file", REFUSED["errorMessage"], success=False)
 
-    assert isinstance(push, ToolPush)
-    assert refused_tool(push) == REFUSED
+
+def test_a_result_is_told_as_it_is() -> None:
+    """Success, no error, and the text as the result's content."""
+    told = tool_result("t1", "read_file", "line", success=True)
+
+    assert (True, "", {"content": "line"}) == (
+        told["success"],
+        told["errorMessage"],
+        told["result"],
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "grep"},
+        {"toolCall": {"name": "grep"}},
+        {"tool_call": {"name": "grep"}},
+        {"tool": {"name": "grep"}},
+        {"data": {"name": "grep"}},
+        {"tool": 7, "data": {"name": "grep"}},
+    ],
+)
+def test_a_name_is_found_wherever_it_stands(fields: dict[str, Any]) -> None:
+    """Builds differ in where they put it."""
+    assert tool_push(json.dumps(fields).encode()).tool_name == "grep"
+
+
+@pytest.mark.parametrize(
+    ("fields", "arguments"),
+    [
+        ({"parameters": {"a": 1}}, {"a": 1}),
+        ({"parameters": '{"a": 1}'}, {"a": 1}),
+        ({"toolCall": {"name": "x", "parameters": {"a": 1}}}, {"a": 1}),
+        ({"parameters": "no json"}, None),
+        ({}, None),
+    ],
+)
+def test_parameters_are_an_object(fields: dict[str, Any], arguments: Any) -> None:
+    """As an object, as JSON in a text, or nested; else there are none."""
+    found = tool_push(json.dumps(fields).encode()).arguments
+
+    assert arguments == (None if found is None else json.loads(found))

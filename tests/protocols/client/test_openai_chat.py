@@ -13,6 +13,7 @@ from lingma_cli.core.collect import Block, Collector
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
+    BlockOpened,
     ChatEvent,
     Failed,
     Finished,
@@ -24,8 +25,10 @@ from lingma_cli.core.events import (
 from lingma_cli.core.grammar import Seal
 from lingma_cli.errors import ErrorKind
 from lingma_cli.protocols.client.openai_chat import Decoder, Turn, encode_request
-from lingma_cli.protocols.openai_chat import Encoder, parse
-from tests.support.strategies import byte_cuts, sealed_streams
+from lingma_cli.protocols.custom_tools import bridged, to_arguments, to_text
+from lingma_cli.protocols.openai_chat import Encoder
+from lingma_cli.protocols.openai_chat_parse import parse
+from tests.support.strategies import byte_cuts, seal, sealed_streams, texts
 
 HELLO = b'data: {"model": "m", "choices": [{"delta": {"content": "hello"}}]}\n\n'
 STOP = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
@@ -76,6 +79,39 @@ def test_decoding_undoes_encoding(data: st.DataObject, events: list[ChatEvent]) 
     else:
         assert got.error is not None
         assert (sent.error.kind, sent.error.message) == (got.error.kind, got.error.message)
+
+
+@given(st.data(), st.lists(texts, min_size=1, max_size=3), texts)
+def test_freeform_calls_come_back_as_functions(
+    data: st.DataObject, inputs: list[str], text: str
+) -> None:
+    """Their raw text is the input of the function that stands for them, and order is kept."""
+    request = ChatRequest(model="m", messages=(), tools=(bridged("p", "", None),))
+    loose: list[ChatEvent] = []
+    for number, given_input in enumerate(inputs):
+        call_id, arguments = f"c{number}", to_arguments(given_input)
+        loose += [
+            BlockOpened(kind=BlockKind.TOOL_CALL, call_id=call_id, name="p"),
+            BlockDelta(kind=BlockKind.TOOL_CALL, text=arguments),
+            BlockDelta(kind=BlockKind.TEXT, text=text),
+        ]
+    events = seal([[*loose, Finished(reason=FinishReason.TOOL_CALLS)]])
+    wire = Encoder(request, response_id="1", created=1).feed(events)
+
+    got = collect(Seal("forgotten").feed(decode(*data.draw(byte_cuts(wire)))))
+
+    assert told(non_empty(collect(events).blocks)) == told(got.blocks)
+
+
+def test_a_freeform_call_in_pieces() -> None:
+    """Other servers stream its raw text."""
+    frame = b'data: {"choices": [{"delta": {"tool_calls": [{"index": 0, %b}]}}]}\n\n'
+    first = frame.replace(b"%b", b'"id": "c", "custom": {"name": "p", "input": "a"}')
+    second = frame.replace(b"%b", b'"custom": {"input": "b"}')
+    reason = STOP.replace(b"stop", b"tool_calls")
+    (block,) = collect(Seal("m").feed(decode(first, second, reason, DONE))).blocks
+
+    assert (block.call_id, block.name, to_text(block.text)) == ("c", "p", "ab")
 
 
 def test_a_stream_is_finished_by_done_alone() -> None:
