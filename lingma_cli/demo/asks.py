@@ -4,19 +4,33 @@ Owns the register of running streams and decides what an ask is to do; `player` 
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from lingma_cli.demo import demands, directives, models, replies, rpc
+from lingma_cli.demo import (
+    demands,
+    dialects,
+    directives,
+    images,
+    models,
+    outcomes,
+    replies,
+    rpc,
+    toolplan,
+)
 from lingma_cli.demo.answers import Ask, prompt_of
 from lingma_cli.demo.connection import Connection
 from lingma_cli.demo.directives import Directives
 from lingma_cli.demo.journal import Journal
 from lingma_cli.demo.language import LanguageError
-from lingma_cli.demo.player import Running, play
+from lingma_cli.demo.player import Running, Stage, play
+from lingma_cli.demo.script import Push
 from lingma_cli.demo.sessions import Sessions
 from lingma_cli.demo.switches import Switches
+from lingma_cli.demo.tooldesk import ToolDesk
+from lingma_cli.demo.toolplan import Plan
 from lingma_cli.demo.workdir import WorkDir
 
 
@@ -40,37 +54,60 @@ class Asks:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._running: dict[str, Running] = {}
+        self._results: dict[str, list[dict[str, object]]] = {}
         self.waits = demands.Waits()
+        self.tools = ToolDesk(around.journal)
+        self._stage = Stage(sides=around.switches.sides, desk=self.tools, journal=around.journal)
 
     def begin(self, connection: Connection, call_id: rpc.Id | None, params: rpc.Params) -> None:
         """Answer chat/ask the way that is wished and begin its stream."""
         around = self._around
         prompt = prompt_of(params)
         wish = self._wish(prompt, str(params.get("chatTask", "")))
+        plan = toolplan.make(params, prompt, wish, around.switches.sides.tools)
+        wish = _planned(plan, wish)
         running = Running(
             ask=self._ask(prompt, params),
             wish=wish,
+            stage=self._stage,
             wire=directives.wire_of(wish.given, around.switches.wire) if wish.given else None,
             connection=connection,
             call_id=call_id,
-            journal=around.journal,
             on_over=self._over,
         )
         form = wish.reply or "success"
         if form != "late":
             running.reply(form)
         if form not in replies.REFUSALS:
-            self._play(running)
+            self._play(running, plan)
 
-    def _play(self, running: Running) -> None:
+    def _play(self, running: Running, plan: Plan) -> None:
         around = self._around
         self._running[running.ask.request_id] = running
         ask = running.ask
-        running.note("ask-start", active=len(self._running), turn=ask.turn, model=ask.model.key)
-        running.task = around.spawn(play(running, self.waits, around.switches.sides, around.hang))
+        running.note(
+            "ask-start",
+            active=len(self._running),
+            turn=ask.turn,
+            model=ask.model.key,
+            mode=ask.params.get("mode"),
+            agent=plan.is_agent,
+            tools=list(plan.offer.names),
+            toolsAt=plan.offer.place,
+            toolsOdd=plan.offer.odd,
+            toolChoice=plan.offer.choice,
+            route=plan.route,
+            steps=len(plan.steps),
+            done=plan.done,
+            images=images.in_context(ask.params),
+        )
+        running.task = around.spawn(play(running, self.waits, around.hang))
 
     def _over(self, running: Running, ending: str) -> None:
         self._running.pop(running.ask.request_id, None)
+        running.rounds.cancelled()
+        if running.rounds.results:
+            self._results.setdefault(running.ask.session_id, []).extend(running.rounds.results)
         script = running.script
         self._around.sessions.record(running.ask, script.visible, script.thought)
         running.note("ask-end", active=len(self._running), ending=ending)
@@ -80,7 +117,8 @@ class Asks:
         running = self._running.get(str(request_id))
         if running is None or running.wish.stop == "deaf":
             return
-        self._cancel(running)
+        for push in self._cancel(running):
+            running.push(push)
         if running.wish.stop == "finish":
             running.push(running.script.finish(200, "cancelled"))
         running.over("cancelled")
@@ -100,9 +138,15 @@ class Asks:
                 self._cancel(running)
                 running.over("lost")
 
-    def _cancel(self, running: Running) -> None:
+    def tool_results(self, session_id: object) -> list[dict[str, object]]:
+        """Return the ends of the native calls of a session, in their order."""
+        return self._results.get(str(session_id), [])
+
+    def _cancel(self, running: Running) -> list[Push]:
+        """Cancel a stream and return the pushes that end its tool calls."""
         if running.task is not None:
             running.task.cancel()
+        return running.rounds.cancelled()
 
     def _ask(self, prompt: str, params: rpc.Params) -> Ask:
         around = self._around
@@ -146,6 +190,25 @@ class Asks:
             return directives.parse("", defaults)
         wish = directives.parse(text, defaults)
         return Directives() if wish.once and not claim(text) else wish
+
+
+def _planned(plan: Plan, wish: Directives) -> Directives:
+    """Wish for the calls that are left: as native ones, or as the text of the answer."""
+    if wish.calls is None:
+        return wish
+    say = wish.say
+    if plan.left and plan.route == "text":
+        say = dialects.render(plan.left[0], wish.dialect, wish.prose)
+    elif not plan.left and plan.quotes and not wish.has_text:
+        say = outcomes.summary(plan.quotes)
+    calls = plan.left if plan.route == "native" else ()
+    planned = dataclasses.replace(wish, say=say, calls=calls)
+    if wish.at != "waiting":
+        return planned
+    step = wish.after if isinstance(wish.after, int) else 0
+    if step >= plan.done:
+        return dataclasses.replace(planned, after=step - plan.done)
+    return dataclasses.replace(planned, after=-1, finish=None, end="finish")
 
 
 def _logged_out(form: str) -> Directives:

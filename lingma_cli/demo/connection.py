@@ -193,16 +193,19 @@ class Connection(asyncio.Protocol):
         on_reply: OnReply | None = None,
         wire: Wire | None = None,
         demand: bool = False,
+        patience: float | None = None,
     ) -> None:
         """Send a push; it carries an id unless the notification side is played.
 
-        A `demand` is a request by nature and always carries one.
+        A `demand` is a request by nature and always carries one. Its answer is overdue after
+        `patience` seconds, `ack_wait` unless given.
         """
         identity: int | None = None
         if demand or self._sides.pushes == "requests":
             identity = self._next_id
             self._next_id += 1
-            deadline = self._loop.time() + self._sides.ack_wait
+            wait = self._sides.ack_wait if patience is None else patience
+            deadline = self._loop.time() + wait
             self._waiting[identity] = _Waiting(method=method, deadline=deadline, on_reply=on_reply)
             self._sweep_later()
         self.send(rpc.request(identity, method, params), wire)

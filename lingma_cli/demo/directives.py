@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lingma_cli.demo.language import Key, Value, read
+from lingma_cli.demo import toolcalls
+from lingma_cli.demo.language import QUOTED, RAW, Key, Value, read
+from lingma_cli.demo.toolcalls import Step
+from lingma_cli.demo.toolkeys import TOOL_KEYS
 from lingma_cli.demo.wire import PLAIN, Wire
 
 GARBAGE = (
@@ -187,10 +190,11 @@ FAULT_KEYS = (
     Key(name="once", kind="flag", meaning="only the first time in this work directory"),
 )
 
-KEYS = (*ANSWER_KEYS, *ENDING_KEYS, *FAULT_KEYS, *WIRE_KEYS)
+KEYS = (*ANSWER_KEYS, *TOOL_KEYS, *ENDING_KEYS, *FAULT_KEYS, *WIRE_KEYS)
 
 _OPENING = "[[demo:"
-_BLOCK = re.compile(r'\[\[demo:((?:"(?:\\.|[^"\\])*"|(?!\]\])[^"])*)\]\]', re.DOTALL)
+# Atomic, so that an unclosed block in front of a long prompt costs one pass over it.
+_BLOCK = re.compile(rf'\[\[demo:((?>={RAW}|{QUOTED}|(?!\]\])[^"])*+)\]\]', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +223,19 @@ class Directives:
     title: str | None = None
     noise: bool = False
     usage: int | None = None
+    calls: tuple[Step, ...] | None = None
+    via: str = "auto"
+    known: bool = False
+    dialect: str = "action"
+    prose: str = "none"
+    order: str = "sync-first"
+    named: str = "top"
+    invoke: str = "async"
+    states: str = "usual"
+    tool_acks: str = "now"
+    gap: float = 0.0
+    tool_wait: float = 600.0
+    at: str = "answer"
     reply: str | None = None
     finish: int | str | None = None
     reason: str | None = None
@@ -247,8 +264,15 @@ class Directives:
 
     @property
     def ends_early(self) -> bool:
-        """Whether the stream is cut short at `after` by its own ending."""
-        return self.after is not None and (self.finish is not None or self.end != "finish")
+        """Whether the stream is cut short at `after` or `at` by its own ending."""
+        placed = self.after is not None or self.at == "waiting"
+        return placed and (self.finish is not None or self.end != "finish")
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it says what the answer is."""
+        wished = (self.say, self.quote, self.size, self.chunks)
+        return self.help or self.echo or any(one is not None for one in wished)
 
 
 def parse(text: str, defaults: Mapping[str, Value] | None = None) -> Directives:
@@ -258,17 +282,31 @@ def parse(text: str, defaults: Mapping[str, Value] | None = None) -> Directives:
         LanguageError: for unknown keys and bad values.
     """
     own = read(text, KEYS)
-    values: dict[str, Any] = own if own.get("plain") else {**(defaults or {}), **own}
-    return Directives(**values, given=values)
+    values: dict[str, Any] = dict(own) if own.get("plain") else {**(defaults or {}), **own}
+    given = dict(values)
+    if "calls" in values:
+        values["calls"] = toolcalls.read(values["calls"])
+    return Directives(**values, given=given)
 
 
 def find(prompt: str) -> str | None:
     """Return the inside of the last readable block of a prompt, or None."""
+    match = _last(prompt)
+    return None if match is None else match[1]
+
+
+def end_of_last(prompt: str) -> int:
+    """Return where the last readable block of a prompt ends, 0 if there is none."""
+    match = _last(prompt)
+    return 0 if match is None else match.end()
+
+
+def _last(prompt: str) -> re.Match[str] | None:
     end = len(prompt)
     while (start := prompt.rfind(_OPENING, 0, end)) >= 0:
         match = _BLOCK.match(prompt, start)
         if match is not None:
-            return match.group(1)
+            return match
         end = start
     return None
 

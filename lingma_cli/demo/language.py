@@ -1,4 +1,4 @@
-"""The one small language of the demo: `key=value key="quoted text" flag`.
+"""The one small language of the demo: `key=value key="quoted text" key='raw text' flag`.
 
 Prompt directives and environment switches are both written in it. Owns tokens, kinds of values and
 their error sentences; knows no key by name.
@@ -13,7 +13,13 @@ from typing import Literal
 Kind = Literal["flag", "count", "seconds", "text", "choice", "choices"]
 Value = bool | int | float | str | tuple[str, ...]
 
-_TOKEN = re.compile(r'\s*([A-Za-z_]+)(?:=("(?:\\.|[^"\\])*"|[^\s"]*))?(?=\s|$)', re.DOTALL)
+# Double quotes hold JSON escapes. Single quotes hold raw text, so that JSON can stand there as it
+# is; only `\'` is an escape.
+QUOTED = r'"(?:\\.|[^"\\])*"'
+RAW = r"'(?:\\.|[^'\\])*'"
+_TOKEN = re.compile(rf'\s*([A-Za-z_]+)(?:=({QUOTED}|{RAW}|[^\s"]*))?(?=\s|$)', re.DOTALL)
+_RAW_VALUE = re.compile(RAW, re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SUFFIXES = {"k": 1_000, "m": 1_000_000}
 
 
@@ -63,7 +69,11 @@ def _pairs(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _unquoted(raw: str | None) -> str | None:
-    if raw is None or not raw.startswith('"'):
+    if raw is None:
+        return None
+    if _RAW_VALUE.fullmatch(raw):
+        return _ESCAPED.sub(lambda match: "'" if match[1] == "'" else match[0], raw[1:-1])
+    if not raw.startswith('"'):
         return raw
     try:
         return str(json.loads(raw, strict=False))

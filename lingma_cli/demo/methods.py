@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from lingma_cli.demo import models, rpc
 from lingma_cli.demo.asks import Asks
+from lingma_cli.demo.images import Images
 from lingma_cli.demo.rpc import Params, RpcError
 from lingma_cli.demo.sessions import Sessions
 from lingma_cli.demo.switches import Login, Sides
@@ -28,6 +29,7 @@ class State:
     work_dir: WorkDir
     sessions: Sessions
     asks: Asks
+    images: Images
     polls: int = 0
 
     @property
@@ -126,6 +128,7 @@ def _delete_session(state: State, params: Params) -> object:
 
 def _approve(state: State, params: Params) -> object:
     state.asks.waits.deliver("tool/call/approve", params)
+    state.asks.tools.deliver("tool/call/approve", params)
     return {}
 
 
@@ -133,7 +136,19 @@ def _invoke_result(state: State, params: Params) -> object:
     if not params.get("toolCallId"):
         raise RpcError(rpc.INVALID_PARAMS, "toolCallId is empty")
     state.asks.waits.deliver("tool/invokeResult", params)
+    state.asks.tools.deliver("tool/invokeResult", params)
     return {"errorCode": None, "errorMessage": None}
+
+
+def _tool_results(state: State, params: Params) -> object:
+    results = state.asks.tool_results(params.get("sessionId"))
+    return {"successful": True, "errorMessage": "", "toolResults": results}
+
+
+def _upload(state: State, params: Params) -> object:
+    if state.sides.images == "off":
+        raise _unknown("image/upload")
+    return state.images.upload(params)
 
 
 def _always(value: object) -> Handler:
@@ -157,6 +172,8 @@ HANDLERS: dict[str, Handler] = {
     "chat/deleteSessionById": _delete_session,
     "tool/call/approve": _approve,
     "tool/invokeResult": _invoke_result,
+    "tool/call/results": _tool_results,
+    "image/upload": _upload,
 }
 
 

@@ -5,12 +5,14 @@ happen and how streams end; knows nothing of sockets or time.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lingma_cli.demo import answers
+from lingma_cli.demo import answers, dialects, outcomes
 from lingma_cli.demo.answers import Ask
 from lingma_cli.demo.directives import Directives
+from lingma_cli.demo.outcomes import Outcome
+from lingma_cli.demo.toolcalls import ToolCall
 
 REASONS = {
     0: "unknown",
@@ -61,21 +63,35 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Invoke:
+    """Announce and invoke the native calls of a step."""
+
+    calls: Sequence[ToolCall]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Await:
+    """Wait for what comes of them; the script is told by `settle`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The stream is over; pushes after it are late ones."""
 
     status: int | str
 
 
-Step = Push | Pause | Demand | Fault | Ended
+Step = Push | Pause | Demand | Fault | Invoke | Await | Ended
 
 
 class Script:
-    """The steps of one ask."""
+    """The steps of one ask; calls that are wished for are native ones and come first."""
 
     def __init__(self, ask: Ask, wish: Directives) -> None:
         self._ask = ask
         self._wish = wish
+        self._outcomes: Sequence[Outcome] = ()
+        self._is_cut = False
         self._field = wish.field or "text"
         self._form, self._thought = answers.reasoning_of(ask, wish)
         self._visible: list[str] = []
@@ -97,6 +113,10 @@ class Script:
         if status != "absent":
             params["statusCode"] = status
         return Push(method="chat/finish", params=params)
+
+    def settle(self, ends: Sequence[Outcome]) -> None:
+        """Take what came of the calls of the last step."""
+        self._outcomes = ends
 
     @property
     def visible(self) -> str:
@@ -166,6 +186,9 @@ class Script:
         position, sent = self._position(), 0
         if self._wish.first:
             yield Pause(seconds=self._wish.first)
+        yield from self._rounds()
+        if self._is_cut:
+            return
         for text in self._deltas():
             if sent == position:
                 yield from self._interlude()
@@ -176,6 +199,30 @@ class Script:
         if sent <= position:
             yield from self._interlude()
 
+    def _rounds(self) -> Iterator[Step]:
+        """Yield the native calls, each step after the results of the last."""
+        wish = self._wish
+        place = (wish.after if isinstance(wish.after, int) else 0) if wish.at == "waiting" else -1
+        for number, calls in enumerate(wish.calls or ()):
+            yield from self._said(dialects.before(wish.prose))
+            yield Invoke(calls=calls)
+            if number == place:
+                yield from self._interlude()
+                self._is_cut = wish.ends_early
+                if self._is_cut:
+                    return
+            yield Await()
+            bad = [end.sentence + "\n" for end in self._outcomes if not end.is_good]
+            yield from self._said("".join(bad))
+            self._is_cut = any(end.ending == "overdue" for end in self._outcomes)
+            if self._is_cut:
+                return
+            yield from self._said(dialects.after(wish.prose))
+
+    def _said(self, text: str) -> Iterator[Step]:
+        for piece in answers.deltas(text, self._wish) if text else ():
+            yield from self._paced(piece)
+
     def _paced(self, text: str) -> Iterator[Step]:
         if self._wish.delay:
             yield Pause(seconds=self._wish.delay)
@@ -184,8 +231,10 @@ class Script:
             yield self.answer("")
 
     def _position(self) -> int:
-        """Return after how many deltas the interlude comes; the largest number means the last."""
+        """Return after how many deltas the interlude comes: -1 for never, the largest for last."""
         after = self._wish.after
+        if self._wish.at == "waiting":
+            return -1
         if isinstance(after, int):
             return after
         return 0 if after is None and self._wish.overwrite is None else sys.maxsize
@@ -195,6 +244,9 @@ class Script:
 
     def _text(self) -> str:
         inline = answers.inline_reasoning(self._form, self._thought)
+        if self._wish.calls and not self._wish.has_text:
+            good = [end.sentence for end in self._outcomes if end.is_good]
+            return inline + outcomes.summary(good)
         return inline + answers.text_of(self._ask, self._wish)
 
     def _interlude(self) -> Iterator[Step]:

@@ -20,10 +20,12 @@ from lingma_cli.demo.asks import Asks, Surroundings
 from lingma_cli.demo.command import VERSION, Flags
 from lingma_cli.demo.connection import Connection, Seen
 from lingma_cli.demo.httpdoor import HttpDoor
+from lingma_cli.demo.images import Images
 from lingma_cli.demo.journal import Journal, Log
 from lingma_cli.demo.player import NO_RESPONSE
 from lingma_cli.demo.sessions import Sessions
 from lingma_cli.demo.switches import Start, Switches
+from lingma_cli.demo.tooldesk import TOOL_METHODS
 from lingma_cli.demo.workdir import Listening, WorkDir, dead_pid
 
 _BANNER = (
@@ -146,6 +148,7 @@ class Simulator:
             work_dir=self._work_dir,
             sessions=sessions,
             asks=Asks(around),
+            images=Images(self._switches.sides.images, self._journal),
         )
 
     def _announce(self, port: int, http_port: int) -> None:
@@ -234,8 +237,8 @@ class Simulator:
             self._log.line("ERROR", f"{call.method}: {error.message}")
             body = None if call.id is None else rpc.error(call.id, error.code, error.message)
         if body is not None:
-            self._send_in_time(connection, call.method, body)
-        self._after(call)
+            self._send_in_time(connection, call, body)
+        self._after(connection, call)
 
     def _answer(self, connection: Connection, call: rpc.Call) -> bytes | None:
         if call.method == "chat/ask":
@@ -245,14 +248,17 @@ class Simulator:
         result = methods.call(self._state, call.method, call.params)
         return None if call.id is None else rpc.result(call.id, result)
 
-    def _send_in_time(self, connection: Connection, method: str, body: bytes) -> None:
+    def _send_in_time(self, connection: Connection, call: rpc.Call, body: bytes) -> None:
         delay = self._start.initialize_delay
-        if method == "initialize" and delay:
+        if call.method == "initialize" and delay:
             asyncio.get_running_loop().call_later(delay, connection.send, body)
-        else:
+        elif not (
+            call.method in TOOL_METHODS
+            and self._state.asks.tools.withholds(call.params, lambda: connection.send(body))
+        ):
             connection.send(body)
 
-    def _after(self, call: rpc.Call) -> None:
+    def _after(self, connection: Connection, call: rpc.Call) -> None:
         """Do what comes after the answer has gone out."""
         params = call.params if isinstance(call.params, dict) else {}
         match call.method:
@@ -260,6 +266,10 @@ class Simulator:
                 self._state.asks.stop(params.get("requestId"))
             case "chat/stopSession":
                 self._state.asks.stop_session(params.get("sessionId"))
+            case "image/upload":
+                told = self._state.images.notification(params)
+                if told is not None:
+                    connection.push("image/uploadResultNotification", told)
             case "shutdown":
                 self._shutting_down = True
             case "exit":

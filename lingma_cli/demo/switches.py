@@ -102,6 +102,19 @@ SIDE_KEYS = (
         choices=("401", "403", "error"),
         meaning="how an ask without a login ends",
     ),
+    Key(
+        name="tools",
+        kind="choice",
+        choices=("text", "native", "native-agent"),
+        meaning="the model writes its calls as text, makes native ones in agent mode and when"
+        " tools are forwarded, or only in agent mode",
+    ),
+    Key(
+        name="images",
+        kind="choice",
+        choices=("off", "on", "fail", "silent"),
+        meaning="image/upload is unknown, works, fails, or is taken and never told of again",
+    ),
 )
 LOGIN_KEYS = (
     Key(
@@ -166,6 +179,8 @@ class Sides:
     initialized: str = "known"
     task: str = "any"
     logged_out: str = "401"
+    tools: str = "text"
+    images: str = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,6 +166,8 @@ class Client:
                 self.buffer += payload.encode() if isinstance(payload, str) else payload
         if self.acks and "method" in message and "id" in message:
             result = self.answers.get(message["method"])
+            if callable(result):
+                result = result(message["params"])
             with contextlib.suppress(ConnectionClosed):  # what has arrived is read all the same
                 await self.send({"jsonrpc": "2.0", "id": message["id"], "result": result})
         return message
@@ -213,6 +215,29 @@ class Client:
             seen.append(await self.receive())
         return seen
 
+    async def notify(self, method: str, **params: object) -> None:
+        """Send a notification."""
+        await self.send({"jsonrpc": "2.0", "method": method, "params": params})
+
+    async def approve(self, tool_id: str, *, approval: bool = True) -> None:
+        """Decide a tool call of request `R`, in session `S`."""
+        ids = {"sessionId": "S", "requestId": "R", "toolCallId": tool_id}
+        await self.notify("tool/call/approve", type="tool_call", **ids, approval=approval)
+
+    async def work(self, prompt: str, tool: Callable[[Json], Json], **more: object) -> "Stream":
+        """Ask, approve every pending call, and answer each invocation with `tool`'s result."""
+        self.answers["tool/invoke"] = lambda one: None if one["async"] else tool(one)
+        await self.begin(prompt, sessionId="S", **more)
+        seen: list[Json] = []
+        while not seen or seen[-1].get("method") != "chat/finish":
+            seen.append(await self.receive())
+            params = seen[-1].get("params", {})
+            if params.get("toolCallStatus") == "PENDING":
+                await self.approve(params["toolCallId"])
+            if params.get("async"):
+                await self.notify("tool/invokeResult", **tool(params))
+        return Stream(seen)
+
     async def ask(self, prompt: str, **more: object) -> "Stream":
         """Ask and collect everything up to chat/finish."""
         await self.begin(prompt, **more)
@@ -259,6 +284,18 @@ async def talking(
         demo.url + path, additional_headers=headers, compression=None, max_size=None, proxy=None
     ) as socket:
         yield Client(socket=socket, acks=acks)
+
+
+def done(invoked: Json) -> Json:
+    """Return the five fields of a tool that did its work: it names its arguments."""
+    content = ",".join(map(str, invoked["parameters"].values()))
+    fields = {"toolCallId": invoked["toolCallId"], "name": invoked["name"]}
+    return fields | {"success": True, "errorMessage": "", "result": {"content": content}}
+
+
+def failed(invoked: Json) -> Json:
+    """Return the five fields of a tool that failed."""
+    return done(invoked) | {"success": False, "errorMessage": "disk full", "result": {}}
 
 
 def ask(demo: Demo, prompt: str, **more: object) -> Stream:

@@ -253,3 +253,60 @@ def test_many_streams_run_side_by_side(demo: Demo) -> None:
     assert {stream.text for stream in streams.values()} == {" ".join(map(str, range(1, 41)))}
     assert eventually(lambda: demo.notes("ask-end"))[-1]["active"] == 0
     assert max(note["active"] for note in demo.notes("ask-start")) > 10
+
+
+CALLS = """calls='[{"name":"Write","arguments":{"path":"a"}},{"name":"Bash"}]'"""
+WRITE = {"type": "function", "function": {"name": "Write", "parameters": {}}}
+
+
+def test_text_calls_follow_the_transcript(tmp_path: Path) -> None:
+    """Each ask plays the next step, and the one after the last answers."""
+    question = f"## User\n\n[[demo: {CALLS} dialect=tool_call]] go"
+    results = [f"\n\n## Tool\n\nTool result for id call_{n}:\nresult {n}" for n in (1, 2)]
+    with running(tmp_path) as demo:
+        texts = [ask(demo, question + "".join(results[:count])).text for count in range(3)]
+        starts = demo.notes("ask-start")
+
+    assert texts == [
+        '<tool_call>\n{"name": "Write", "arguments": {"path": "a"}}\n</tool_call>',
+        '<tool_call>\n{"name": "Bash", "arguments": {}}\n</tool_call>',
+        'The tools are done. "result 2"',
+    ]
+    assert [(note["route"], note["steps"], note["done"]) for note in starts] == [
+        ("text", 2, 0),
+        ("text", 2, 1),
+        ("text", 2, 2),
+    ]
+
+
+def test_text_calls_are_cut_like_any_answer(demo: Demo) -> None:
+    """Fences are torn apart by the deltas, and `say` is for the end."""
+    stream = ask(demo, f"[[demo: {CALLS} say=end split=1]]")
+
+    assert set(map(len, stream.deltas)) == {1}
+    assert stream.text.startswith("```json action\n")
+    assert stream.pushes("tool/invoke") == []
+
+
+def test_the_journal_has_what_was_offered(tmp_path: Path) -> None:
+    """Names, place, choice and mode; the native side takes forwarded tools."""
+    extra = {"tools": [WRITE], "toolChoice": "required"}
+
+    async def invoked(demo: Demo) -> None:
+        async with talking(demo) as client:
+            prompt = f"[[demo: {CALLS} order=invoke-only]]"
+            await client.begin(prompt, extra=extra, mode="chat")
+            await client.until(lambda one: one.get("method") == "tool/invoke")
+
+    with running(tmp_path, sides="tools=native") as demo:
+        asyncio.run(invoked(demo))
+        note = demo.note("ask-start")
+
+    assert (note["tools"], note["toolsAt"], note["toolsOdd"]) == (["Write"], "extra", 0)
+    assert (note["toolChoice"], note["mode"], note["agent"]) == ("required", "chat", False)
+    assert note["route"] == "native"
+
+
+def test_calls_that_cannot_be_read_are_told(demo: Demo) -> None:
+    """As any other typo."""
+    assert "`calls` is no JSON" in ask(demo, "[[demo: calls=nonsense]]").text

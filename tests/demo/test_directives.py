@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lingma_cli.demo.directives import KEYS, Directives, find, parse, strip, wire_of
+from lingma_cli.demo.directives import KEYS, Directives, end_of_last, find, parse, strip, wire_of
 from lingma_cli.demo.language import LanguageError
 from lingma_cli.demo.wire import PLAIN, Wire
 from tests.demo.client import ROOT
@@ -18,6 +18,9 @@ from tests.demo.client import ROOT
         ("# System\n\nbe kind\n\n# User\n\n> [[demo: echo]] hi", " echo"),
         ("[[demo: finish=429]] and then [[demo: plain]] yes", " plain"),
         ('[[demo: say="a ]] b"]]', ' say="a ]] b"'),
+        ("[[demo: calls='[[1]]' echo]] x", " calls='[[1]]' echo"),
+        ("""[[demo: calls='[["]]"]]']] it's""", """ calls='[["]]"]]'"""),
+        ("[[demo: title=don't]] isn't", " title=don't"),
         ("[[demo: echo]] [[demo: unclosed", " echo"),
         ('[[demo: echo]] [[demo: say="open]]', " echo"),
     ],
@@ -30,6 +33,38 @@ def test_the_last_readable_block_counts(prompt: str, found: str | None) -> None:
 def test_blocks_are_stripped_from_quotes() -> None:
     """Quoting a prompt does not repeat its directives."""
     assert strip(' [[demo: say="]]"]] hi [[demo: echo]] there ') == "hi  there"
+
+
+def test_the_last_block_ends_somewhere() -> None:
+    """What follows it belongs to its question."""
+    assert end_of_last("[[demo: echo]] [[demo: plain]] after") == 30
+    assert end_of_last("nothing") == 0
+
+
+def test_calls_are_read_at_once() -> None:
+    """Both kinds of quotes hold JSON, and a typo is told with the directive."""
+    escaped = parse(r'calls="{\"name\":\"a\"}"')
+
+    assert escaped.calls == parse("""calls='{"name":"a"}'""").calls
+    assert escaped.calls is not None
+    assert escaped.calls[0][0].name == "a"
+    with pytest.raises(LanguageError, match="`calls` is no JSON"):
+        parse("calls=nonsense")
+
+
+@pytest.mark.parametrize(
+    ("words", "has"),
+    [
+        ("", False),
+        ("finish=500 delay=1", False),
+        ('say=""', True),
+        ("echo", True),
+        ("size=0", True),
+    ],
+)
+def test_knows_whether_the_answer_is_given(words: str, has: bool) -> None:
+    """Without a text of its own the answer after tools quotes their results."""
+    assert parse(words).has_text is has
 
 
 def test_own_keys_stand_over_the_defaults() -> None:

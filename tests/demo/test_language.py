@@ -25,6 +25,12 @@ KEYS = (
         ('say="two words"', {"say": "two words"}),
         ('say=""', {"say": ""}),
         (r'say="a \"b\" \n 你好🙂 ]]"', {"say": 'a "b" \n 你好🙂 ]]'}),
+        (
+            r"""say='{"a": "\n ]] it\'s \\"}' loud""",
+            {"say": r"""{"a": "\n ]] it's \\"}""", "loud": True},
+        ),
+        ("say='' mode=b", {"say": "", "mode": "b"}),
+        ("say='tis", {"say": "'tis"}),
         ('say="line\nbreak" loud', {"say": "line\nbreak", "loud": True}),
         ("size=12 size=3k", {"size": 3_000}),
         ("size=2m after=last", {"size": 2_000_000, "after": "last"}),

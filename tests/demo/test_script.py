@@ -6,7 +6,18 @@ import pytest
 
 from lingma_cli.demo import models
 from lingma_cli.demo.directives import parse
-from lingma_cli.demo.script import NOISE, Demand, Ended, Fault, Pause, Push, Script, Step
+from lingma_cli.demo.script import (
+    NOISE,
+    Await,
+    Demand,
+    Ended,
+    Fault,
+    Invoke,
+    Pause,
+    Push,
+    Script,
+    Step,
+)
 from tests.demo.test_answers import make_ask
 
 
@@ -33,6 +44,10 @@ def _short(step: Step) -> str:
             return f"pause {step.seconds}"
         case Demand():
             return f"demand {step.name}"
+        case Invoke():
+            return "invoke " + " ".join(call.name for call in step.calls)
+        case Await():
+            return "await"
         case Fault():
             return f"{step.kind} {step.argument}".strip()
         case Ended():
@@ -87,6 +102,35 @@ PLAIN = ["ab", "cd", "ef", "finish 200 abcdef", "ended 200"]
 )  # fmt: skip
 def test_directives_shape_the_stream(directive: str, steps: list[str]) -> None:
     """Each key puts its steps where its row says."""
+    assert outline(play(directive)) == steps
+
+
+TWO = """calls='[{"name":"a"},{"name":"b"}]'"""
+
+
+@pytest.mark.parametrize(
+    ("directive", "steps"),
+    [
+        (TWO, ["invoke a", "await", "invoke b", "await", *PLAIN]),
+        (f"{TWO} first=2", ["pause 2.0", "invoke a", "await", "invoke b", "await", *PLAIN]),
+        (
+            f"{TWO} crash=3 after=1",
+            ["invoke a", "await", "invoke b", "await", "ab", "crash 3", *PLAIN[1:]],
+        ),
+        (
+            f"{TWO} crash=3 at=waiting",
+            ["invoke a", "crash 3", "await", "invoke b", "await", *PLAIN],
+        ),
+        (
+            f"{TWO} drop after=1 at=waiting",
+            ["invoke a", "await", "invoke b", "drop eof", "await", *PLAIN],
+        ),
+        (f"{TWO} finish=500 at=waiting", ["invoke a", "finish 500 ", "ended 500"]),
+        (f"{TWO} end=silence at=waiting", ["invoke a", "silence"]),
+    ],
+)
+def test_native_calls_come_before_the_answer(directive: str, steps: list[str]) -> None:
+    """Step by step, each awaited; `at=waiting` breaks things in between."""
     assert outline(play(directive)) == steps
 
 
