@@ -39,11 +39,15 @@ T = TypeVar("T")
 
 
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry of `/v1/models`; `context_window` is in tokens, 0 when unknown."""
+    """One entry of `/v1/models`.
+
+    `context_window` is in tokens, 0 when unknown; `tools` is the route that was seen to work.
+    """
 
     id: str
     name: str = ""
     context_window: int = 0
+    tools: str = "unknown"
 
 
 class Instance(msgspec.Struct, frozen=True, kw_only=True):

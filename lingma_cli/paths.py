@@ -111,7 +111,7 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-def write_private(path: Path, content: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Write `path` as a whole, mode 0600 from birth, by a new file and a rename.
 
     Raises:
@@ -123,8 +123,8 @@ def write_private(path: Path, content: str) -> None:
         descriptor = os.open(
             draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE
         )
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -7,7 +7,7 @@ from lingma_cli.cli.options import ConfigFile, Json, Url
 
 
 def models(*, url: Url = None, config: ConfigFile = None, json: Json = False) -> None:
-    """List the models of the running server."""
+    """List the models of the running server, and how tools were seen to reach them."""
     import msgspec  # noqa: PLC0415 - not for `--help`
 
     from lingma_cli.cli.target import find_target  # noqa: PLC0415
@@ -17,8 +17,8 @@ def models(*, url: Url = None, config: ConfigFile = None, json: Json = False) ->
     if json:
         output.print_json(msgspec.to_builtins(listed))
         return
-    rows = [(model.id, model.name, _tokens(model.context_window)) for model in listed]
-    output.print_columns([("ID", "NAME", "CONTEXT"), *rows])
+    rows = [(model.id, model.name, _tokens(model.context_window), model.tools) for model in listed]
+    output.print_columns([("ID", "NAME", "CONTEXT", "TOOLS"), *rows])
 
 
 def _tokens(count: int) -> str:

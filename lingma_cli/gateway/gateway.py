@@ -247,7 +247,7 @@ class Gateway:
 
     def _learn(self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange) -> None:
         seat.slot.answered += isinstance(exchange.end, Finished)
-        if turn.learnt is not None and seat.slot.tool_routes.get(seat.request.model) is None:
+        if turn.learnt is not None:
             seat.slot.tool_routes[seat.request.model] = turn.learnt
 
     def _park(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lingma_cli.core.chat import AskMode, ChatRequest, ToolRoute
+from lingma_cli.core.notes import Note, NoteCode
 
 
 def on_route(
@@ -25,6 +26,9 @@ def on_route(
     if setting == "native" or (setting == "auto" and learnt is ToolRoute.NATIVE):
         # Lingma's own tool events come in agent mode.
         return replace(request, tool_route=ToolRoute.NATIVE, mode=AskMode.AGENT)
-    if setting == "prompt" or learnt is ToolRoute.PROMPT:
-        return replace(request, tool_route=ToolRoute.PROMPT)
-    return replace(request, tool_route=ToolRoute.BOTH)
+    is_known = setting == "prompt" or learnt is ToolRoute.PROMPT
+    return replace(
+        request,
+        tool_route=ToolRoute.PROMPT if is_known else ToolRoute.BOTH,
+        notes=(*request.notes, Note.of(NoteCode.TOOLS_EMULATED)),
+    )

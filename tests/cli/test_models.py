@@ -10,7 +10,7 @@ LIST = json_reply(
     {
         "object": "list",
         "data": [
-            {"id": "org_auto", "name": "Auto", "context_window": 180000},
+            {"id": "org_auto", "name": "Auto", "context_window": 180000, "tools": "native"},
             {"id": "x\x1b[2J", "name": "evil\nname"},
         ],
     }
@@ -24,9 +24,9 @@ def test_models_are_listed_in_columns(tmp_path: Path) -> None:
 
     assert result.code == 0
     assert [line.split() for line in result.out.splitlines()] == [
-        ["ID", "NAME", "CONTEXT"],
-        ["org_auto", "Auto", "180,000"],
-        ["x", "evil", "name", "-"],
+        ["ID", "NAME", "CONTEXT", "TOOLS"],
+        ["org_auto", "Auto", "180,000", "native"],
+        ["x", "evil", "name", "-", "unknown"],
     ]
 
 
@@ -36,7 +36,7 @@ def test_models_are_listed_as_json(tmp_path: Path) -> None:
         result = run_lingma("models", "--json", "--url", server.url, home=tmp_path)
 
     assert json.loads(result.out) == [
-        {"id": "org_auto", "name": "Auto", "context_window": 180000},
-        {"id": "x\x1b[2J", "name": "evil\nname", "context_window": 0},
+        {"id": "org_auto", "name": "Auto", "context_window": 180000, "tools": "native"},
+        {"id": "x\x1b[2J", "name": "evil\nname", "context_window": 0, "tools": "unknown"},
     ]
     assert "\x1b" not in result.out

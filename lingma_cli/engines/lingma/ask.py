@@ -73,6 +73,7 @@ class LingmaAsk:
         request_id: the key of all its pushes.
         session_id: the new upstream session it opens.
         new_call_id: makes the ids of tool calls.
+        images: the runtime's URLs of the images it has, by reference.
         agent: the words of agent mode.
         timeouts: when silence ends it.
     """
@@ -85,6 +86,7 @@ class LingmaAsk:
         request_id: str,
         session_id: str,
         new_call_id: NewId,
+        images: Mapping[str, str],
         agent: AgentWords,
         timeouts: AskTimeouts,
     ) -> None:
@@ -93,10 +95,10 @@ class LingmaAsk:
         self._link = link
         self._loop = asyncio.get_running_loop()
         self._params = ask_params(
-            request, request_id=request_id, session_id=session_id, agent=agent
+            request, request_id=request_id, session_id=session_id, agent=agent, images=images
         )
         self._answer = Answer(request.model, replaceable=not request.stream)
-        self._notes = list(losses(request))
+        self._notes = list(losses(request, images))
         self._calls = ToolCalls(_names(request), new_call_id)
         self._parallel = request.parallel_tool_calls
         self._turn_over = False

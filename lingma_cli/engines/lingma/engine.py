@@ -19,7 +19,7 @@ from lingma_cli import __version__
 from lingma_cli.core.chat import ChatRequest, Model
 from lingma_cli.core.ids import NewId
 from lingma_cli.engines.base import OnChange
-from lingma_cli.engines.lingma import jsonrpc
+from lingma_cli.engines.lingma import images, jsonrpc
 from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
 from lingma_cli.engines.lingma.catalogue import read_models
 from lingma_cli.engines.lingma.endings import not_logged_in
@@ -42,6 +42,7 @@ _log: Final = logging.getLogger(__name__)
 _RECONNECTS: Final = 3
 _RECONNECT_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
+_IMAGE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ class LingmaEngine:
         self._options = options
         self._new_id = new_id
         self._link: Link | None = None
+        self._images: images.ImageUploads | None = None
         self._login = Login.UNKNOWN
         self._served = 0
         self._asks: dict[str, LingmaAsk] = {}
@@ -159,9 +161,12 @@ class LingmaEngine:
         try:
             await self._initialize(link, process, deadline - loop.time())
             self._link = link
+            folder = options.work_dir / "lingma-cli" / "images"
+            within = min(options.rpc_timeout, _IMAGE_SECONDS)
+            self._images = images.ImageUploads(link, folder, self._new_id, within=within)
             yield link
         finally:
-            self._link = None
+            self._link = self._images = None
             await link.close()
             for ask in list(self._asks.values()):
                 ask.fail(link.lost())
@@ -266,6 +271,7 @@ class LingmaEngine:
             request_id=self._new_id(),
             session_id=self._new_id(),
             new_call_id=self._new_id,
+            images=await self._sent_images(request),
             agent=self._options.agent,
             timeouts=timeouts,
         )
@@ -279,6 +285,11 @@ class LingmaEngine:
             del self._asks[ask.request_id]
             ask.leave()
 
+    async def _sent_images(self, request: ChatRequest) -> Mapping[str, str]:
+        """Hand the request's images to the runtime, if it and the model take any."""
+        sees = any(model.vision for model in self.models if model.key == request.model)
+        return await self._images.send(request) if sees and self._images is not None else {}
+
     def _hear(self, call: jsonrpc.Call) -> Any:
         """Route one push or request of the binary; return what a request is answered with."""
         if call.method in ANSWER_PUSHES:
@@ -289,6 +300,8 @@ class LingmaEngine:
             ask = self._asks.get(push.requestId or "")
             if ask is not None:
                 ask.hear(call.method, push)
+        elif call.method == images.PUSH and self._images is not None:
+            self._images.hear(bytes(call.params))
         elif call.method in ("tool/invoke", "tool/call/sync"):
             return self._hear_tool(call)
         elif call.method in ("error", "fatal_error") and bytes(call.params)[:1] == b"{":

@@ -152,6 +152,9 @@ class Link(asyncio.Protocol):
                     return
                 case jsonrpc.Response(result=result):
                     future.set_result(result)
+                case jsonrpc.ErrorResponse(code=jsonrpc.METHOD_NOT_FOUND):
+                    unknown = f"this Lingma runtime does not know `{method}`"
+                    future.set_exception(LingmaError(ErrorKind.ENGINE_UNSUPPORTED, unknown))
                 case jsonrpc.ErrorResponse(code=code, message=text):
                     future.set_exception(failure(code, f"`{method}` was refused: {text}"))
                 case None:

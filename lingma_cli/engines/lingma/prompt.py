@@ -6,7 +6,7 @@ section titles, as every known client does, because an ask takes a single text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,9 +39,23 @@ class AgentWords:
 
 
 def ask_params(
-    request: ChatRequest, *, request_id: str, session_id: str, agent: AgentWords
+    request: ChatRequest,
+    *,
+    request_id: str,
+    session_id: str,
+    agent: AgentWords,
+    images: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the parameters of `chat/ask` for a new session."""
+    """Return the parameters of `chat/ask` for a new session.
+
+    Args:
+        request: what is asked.
+        request_id: the key of its pushes.
+        session_id: of the new session.
+        agent: the words of agent mode.
+        images: the runtime's URLs of the images it has, by reference.
+    """
+    context = [{"type": "image", "content": url, "language": ""} for url in images.values()]
     text = flatten(request.messages)
     in_agent_mode = request.mode is AskMode.AGENT
     return {
@@ -52,7 +66,11 @@ def ask_params(
         "mode": agent.mode if in_agent_mode else "chat",
         "questionText": text,
         "chatContext": {"text": text},
-        "extra": {"modelConfig": {"key": request.model}, **_forwarded(request)},
+        "extra": {
+            "modelConfig": {"key": request.model},
+            **({"context": context} if context else {}),
+            **_forwarded(request),
+        },
         "isReply": False,
         "stream": True,
         "source": 1,
@@ -125,14 +143,31 @@ def _part(part: Part) -> str:
             return ""
         case ToolUsePart(name=name, arguments=arguments, call_id=call_id):
             return f"Called tool {name} (id {call_id}) with {arguments}"
-        case ToolOutputPart(call_id=call_id, text=text):
-            return f"Tool result for id {call_id}:\n{text}"
+        case ToolOutputPart(call_id=call_id, text=text, media=media, is_error=is_error):
+            title = f"Tool {'error' if is_error else 'result'} for id {call_id}:"
+            return "\n".join([title, text, *map(_part, media)])
 
 
-def losses(request: ChatRequest) -> Iterator[Note]:
-    """Yield a note for each thing in `request` that an ask cannot carry."""
+def _media(part: Part) -> tuple[MediaPart, ...]:
+    match part:
+        case MediaPart():
+            return (part,)
+        case ToolOutputPart(media=media):
+            return media
+        case _:
+            return ()
+
+
+def losses(request: ChatRequest, images: Collection[str] = ()) -> Iterator[Note]:
+    """Yield a note for each thing in `request` that an ask cannot carry.
+
+    Args:
+        request: what is asked.
+        images: references of the images that the runtime has taken.
+    """
     parts = [part for message in request.messages for part in message.parts]
-    if any(isinstance(part, MediaPart) for part in parts):
+    media = [media for part in parts for media in _media(part)]
+    if any(one.reference not in images for one in media):
         yield Note.of(NoteCode.MEDIA_DROPPED)
     if any(isinstance(part, ReasoningPart) for part in parts):
         yield Note.of(NoteCode.REASONING_DROPPED)

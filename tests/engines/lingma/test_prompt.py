@@ -21,8 +21,10 @@ from lingma_cli.core.chat import (
     ToolChoice,
     ToolMode,
     ToolOutputPart,
+    ToolRoute,
     ToolUsePart,
 )
+from lingma_cli.core.notes import codes
 from lingma_cli.engines.lingma.prompt import AgentWords, ask_params, flatten, losses
 
 AGENT = AgentWords(session_type="ask", chat_task="chat", mode="agent")
@@ -104,6 +106,53 @@ Tool result for id c:
     assert expected == flatten(messages)
 
 
+def test_a_failed_tool_and_its_pictures_are_told_in_words() -> None:
+    """An error is called one, and a picture leaves its placeholder."""
+    picture = MediaPart(kind=MediaKind.IMAGE, reference="x")
+    output = ToolOutputPart(call_id="c", text="no", media=(picture,), is_error=True)
+
+    text = flatten((_turn(Role.USER, "see"), _turn(Role.TOOL, output)))
+
+    assert text.endswith("Tool error for id c:\nno\n[image]")
+    assert codes(losses(replace(HI, messages=(_turn(Role.TOOL, output),)))) == ("media_dropped",)
+
+
+@pytest.mark.parametrize("route", [ToolRoute.NATIVE, ToolRoute.BOTH])
+def test_tools_are_forwarded(route: ToolRoute) -> None:
+    """In OpenAI's form, with the choice."""
+    tool = Tool(name="f", description="d", parameters={"type": "object"})
+    named = ToolChoice(mode=ToolMode.NAMED, name="f")
+    request = replace(HI, tools=(tool,), tool_choice=named, tool_route=route)
+
+    extra = ask_params(request, request_id="R", session_id="S", agent=AGENT, images={})["extra"]
+
+    function = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+    assert extra["tools"] == [{"type": "function", "function": function}]
+    assert extra["toolChoice"] == {"type": "function", "function": {"name": "f"}}
+
+
+def test_tools_in_the_prompt_only_are_not_forwarded() -> None:
+    """The prompt route says all in words."""
+    request = replace(HI, tools=(Tool(name="f"),), tool_route=ToolRoute.PROMPT)
+
+    params = ask_params(request, request_id="R", session_id="S", agent=AGENT, images={})
+
+    assert params["extra"] == {"modelConfig": {"key": "org_auto"}}
+
+
+def test_images_of_the_runtime_stand_in_the_context() -> None:
+    """And are not noted as lost."""
+    picture = MediaPart(kind=MediaKind.IMAGE, reference="data:x")
+    request = replace(HI, messages=(_turn(Role.USER, "see", picture),))
+    taken = {"data:x": "https://upstream/1"}
+
+    params = ask_params(request, request_id="R", session_id="S", agent=AGENT, images=taken)
+
+    context = [{"type": "image", "content": "https://upstream/1", "language": ""}]
+    assert params["extra"]["context"] == context
+    assert list(losses(request, taken)) == []
+
+
 def test_instructions_without_a_question() -> None:
     """A lone system turn is still sent."""
     assert flatten((_turn(Role.SYSTEM, "be"),)) == "# Instructions\n\nbe"
@@ -111,7 +160,7 @@ def test_instructions_without_a_question() -> None:
 
 def test_the_ask_in_chat_mode() -> None:
     """The prompt, the model, the ids, and every extra of the binary switched off."""
-    params = ask_params(HI, request_id="R", session_id="S", agent=AGENT)
+    params = ask_params(HI, request_id="R", session_id="S", agent=AGENT, images={})
 
     assert (
         params["requestId"],
@@ -129,7 +178,7 @@ def test_the_ask_in_chat_mode() -> None:
 def test_the_ask_in_agent_mode() -> None:
     """The three disputed words are those of the options."""
     request = replace(HI, mode=AskMode.AGENT)
-    params = ask_params(request, request_id="R", session_id="S", agent=AGENT)
+    params = ask_params(request, request_id="R", session_id="S", agent=AGENT, images={})
 
     assert (
         params["sessionType"],
@@ -139,7 +188,6 @@ def test_the_ask_in_agent_mode() -> None:
 
 
 MEDIA = _turn(Role.USER, MediaPart(kind=MediaKind.FILE, reference="x"))
-TOOLS = (Tool(name="f"),)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +195,6 @@ TOOLS = (Tool(name="f"),)
     [
         (HI, []),
         (replace(HI, messages=(MEDIA, MEDIA)), ["media_dropped"]),
-        (replace(HI, tools=TOOLS, tool_choice=ToolChoice(mode=ToolMode.NONE)), []),
         (replace(HI, sampling=Sampling(temperature=0.0)), ["sampling_ignored"]),
         (replace(HI, sampling=Sampling(top_p=1.0)), ["sampling_ignored"]),
         (replace(HI, sampling=Sampling(seed=0)), ["sampling_ignored"]),

@@ -79,18 +79,18 @@ def test_what_a_request_is_answered_with(method: str, params: Any, expected: Any
 
 def test_a_refusal_says_that_nothing_ran() -> None:
     """The five fields, and no success."""
-    assert REFUSED == tool_result("T", "read_file", REFUSED["errorMessage"], success=False)
+    assert tool_result("T", "read_file", str(REFUSED["errorMessage"]), success=False) == REFUSED
 
 
 def test_a_result_is_told_as_it_is() -> None:
     """Success, no error, and the text as the result's content."""
     told = tool_result("t1", "read_file", "line", success=True)
 
-    assert (True, "", {"content": "line"}) == (
+    assert (
         told["success"],
         told["errorMessage"],
         told["result"],
-    )
+    ) == (True, "", {"content": "line"})
 
 
 @pytest.mark.parametrize(
