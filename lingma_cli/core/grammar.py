@@ -58,7 +58,9 @@ class Seal:
         """
         if self.ended:
             return []
-        reason = error or LingmaError(
-            ErrorKind.ENGINE_FAILED, "the engine stopped before it finished the answer"
-        )
-        return self.feed([Failed(error=reason)])
+        return self.feed([Failed(error=error or broken_off())])
+
+
+def broken_off() -> LingmaError:
+    """Return the error of an engine that just stopped."""
+    return LingmaError(ErrorKind.ENGINE_FAILED, "the engine stopped before it finished the answer")

@@ -22,6 +22,7 @@ from lingma_cli.core.events import (
     Started,
     UsageReported,
 )
+from lingma_cli.core.grammar import broken_off
 from lingma_cli.core.ids import NewId
 from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.engines.base import Ask
@@ -44,6 +45,7 @@ class ToolAsk:
         self.ask = ask
         self.learnt: ToolRoute | None = None
         self._reader = reader
+        self._has_ended = False
 
     @property
     def notes(self) -> Sequence[Note]:
@@ -65,12 +67,17 @@ class ToolAsk:
                 self.learnt = ToolRoute.NATIVE
             if self._reader is None:
                 return events
+            self._has_ended = isinstance(events[-1], Finished | Failed)
             read = self._reader.feed(events)
             if self._reader.calls and self.learnt is None:
                 self.learnt = ToolRoute.PROMPT
             if read:
                 return read
-        return ()
+        if self._reader is None or self._has_ended:
+            return ()
+        # The reader may hold text back, which comes before the bad end.
+        self._has_ended = True
+        return self._reader.feed([Failed(error=broken_off())])
 
 
 class DemandedAsk:
@@ -79,7 +86,7 @@ class DemandedAsk:
     Args:
         first: the turn as it was put.
         again: leaves it and puts it in firmer words; `None` when that is no use.
-        tool: the only tool that may be called, if there is only one.
+        tool: the only tool that may be called, if there is only one; no other's call will do.
         new_call_id: makes the id of a call that is read out of a whole answer.
     """
 
@@ -96,6 +103,7 @@ class DemandedAsk:
         self._tool = tool
         self._new_call_id = new_call_id
         self._is_given = False
+        self._aborted_by: LingmaError | None = None
         self._notes: list[Note] = []
 
     @property
@@ -119,7 +127,7 @@ class DemandedAsk:
 
     def abort(self, error: LingmaError) -> None:
         """End the events with `error` and stop the engine."""
-        self._again = None
+        self._again, self._aborted_by = None, error
         self._turn.abort(error)
 
     async def next_batch(self) -> Sequence[ChatEvent]:
@@ -128,13 +136,23 @@ class DemandedAsk:
             return ()
         self._is_given = True
         events = self._read(await self._whole())
-        if self._again is not None and not _is_settled(events):
+        if self._again is not None and not self._is_settled(events):
             self._notes.append(Note.of(NoteCode.TOOL_RETRIED))
             self._turn = await self._again()
+            if self._aborted_by is not None:
+                self._turn.abort(self._aborted_by)
             events = self._read(await self._whole())
-        if not _is_settled(events):
+        if not self._is_settled(events):
             self._notes.append(Note.of(NoteCode.TOOL_CHOICE_UNMET))
         return events
+
+    def _is_settled(self, events: Sequence[ChatEvent]) -> bool:
+        """Tell whether `events` hold such a call, or an error that no second try would cure."""
+        return any(
+            event.name == self._tool.name if self._tool is not None else True
+            for event in events
+            if _is_call(event)
+        ) or any(isinstance(event, Failed) for event in events)
 
     async def _whole(self) -> list[ChatEvent]:
         events: list[ChatEvent] = []
@@ -146,7 +164,7 @@ class DemandedAsk:
 
     def _read(self, events: list[ChatEvent]) -> list[ChatEvent]:
         """Read the whole text as a call of the one tool, if it is one."""
-        if self._tool is None or _is_settled(events):
+        if self._tool is None or any(_is_call(e) or isinstance(e, Failed) for e in events):
             return events
         deltas = [event for event in events if isinstance(event, BlockDelta)]
         text = "".join(delta.text for delta in deltas if delta.kind is BlockKind.TEXT)
@@ -173,7 +191,3 @@ def _is_beside_the_text(event: ChatEvent) -> bool:
         return event.kind is BlockKind.REASONING
     return isinstance(event, Started | UsageReported)
 
-
-def _is_settled(events: Sequence[ChatEvent]) -> bool:
-    """Tell whether `events` hold a call, or an error that a second try would not cure."""
-    return any(_is_call(event) or isinstance(event, Failed) for event in events)
