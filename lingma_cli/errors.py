@@ -73,6 +73,11 @@ class LingmaError(Exception):
         self.retry_after = retry_after
         self.details = details
 
+    @property
+    def advice(self) -> str:
+        """The message with the hint behind it, for those who get one text only."""
+        return self.message if self.hint is None else f"{self.message}; {self.hint}"
+
 
 @dataclass(frozen=True, slots=True)
 class Face:

@@ -52,8 +52,8 @@ Data goes to stdout, everything else to stderr. `NO_COLOR` turns styling off;
 _NOTES_HEAD: Final = """\
 # Notes
 
-What a request asks for and does not get, and what an answer holds that is not quite what it seems, is
-told in the response header `x-lingma-notes` as a list of these codes. Those that come up only when the
+What a request asks for and does not get, and what in an answer is not quite what it seems, is told
+in the response header `x-lingma-notes` as a list of these codes. Those that come up only when the
 header has been sent stand in the log line of the request.
 """
 

@@ -13,7 +13,6 @@ from lingma_cli.errors import FACES, LingmaError
 
 def encode_error(error: LingmaError) -> bytes:
     """Return the JSON body of `error`; its hint follows the message."""
-    message = error.message if error.hint is None else f"{error.message}; {error.hint}"
-    told = {"type": FACES[error.kind].anthropic_type, "message": message}
+    told = {"type": FACES[error.kind].anthropic_type, "message": error.advice}
     details = {} if error.details is None else {"details": error.details}
     return msgspec.json.encode({"type": "error", "error": told | details})

@@ -123,7 +123,7 @@ def _output_format(shape: Body) -> OutputFormat | None:
     format_ = format_ or shape.output_format
     if format_ is None or format_.type != "json_schema":
         return None
-    return OutputFormat(schema=format_.schema)
+    return OutputFormat(schema=format_.schema, param="output_config.format.schema")
 
 
 class _Reader:

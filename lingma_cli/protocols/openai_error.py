@@ -13,11 +13,10 @@ from lingma_cli.errors import FACES, LingmaError
 def encode_error(error: LingmaError) -> bytes:
     """Return the JSON body of `error`; its hint follows the message."""
     face = FACES[error.kind]
-    message = error.message if error.hint is None else f"{error.message}; {error.hint}"
     return msgspec.json.encode(
         {
             "error": {
-                "message": message,
+                "message": error.advice,
                 "type": face.openai_type,
                 "param": error.param,
                 "code": face.openai_code or error.kind.value,

@@ -132,7 +132,8 @@ def _output_format(format_: TextFormat | None, notes: list[Note]) -> OutputForma
         case TextFormat(type="json_schema", schema=None):
             raise invalid("a JSON schema is needed", param="text.format.schema")
         case TextFormat(type="json_schema", schema=schema, name=name, strict=strict):
-            return OutputFormat(schema=schema, name=name, strict=bool(strict))
+            at = "text.format.schema"
+            return OutputFormat(schema=schema, name=name, strict=bool(strict), param=at)
         case None | TextFormat(type="text"):
             return None
         case TextFormat(type=kind):
@@ -163,8 +164,8 @@ class _Open:
 class Encoder:
     """Writes one sealed stream as events.
 
-    An item is closed when the next event tells how the response goes on: the last item of one
-    that ended early is incomplete, and clients act on a closed call at once.
+    An item is closed when the next one begins or the response ends: the last item of one that
+    ended early is incomplete, and clients act on a closed call at once.
 
     Args:
         request: what was asked.
@@ -193,18 +194,17 @@ class Encoder:
         match event:
             case BlockDelta(kind=kind, text=text):
                 return self._delta(kind, text)
-            case BlockOpened(kind=kind):
-                frames = self._close()
-                # A text or a reasoning is opened by its first word: one without is not told.
-                return frames + self._open(event) if kind is BlockKind.TOOL_CALL else frames
+            case BlockOpened(kind=BlockKind.TOOL_CALL):
+                return self._open(event)
             case BlockClosed():
-                if self._item is not None:
+                if self._item is not None and self._item.block is None:
                     self._item.block = self._answer.blocks[self._whole_blocks]
                 self._whole_blocks += 1
                 return b""
             case Started(model=model):
                 return self._start(model)
-            case UsageReported():
+            case BlockOpened() | UsageReported():
+                # A text or a reasoning is opened by its first word: one without is not told.
                 return b""
             case Finished() | Failed():
                 return self._end()
@@ -215,9 +215,10 @@ class Encoder:
         return created + self._event("response.in_progress", response=begun)
 
     def _open(self, opened: BlockOpened) -> bytes:
+        frames = self._close()
         index, self._next_index = self._next_index, self._next_index + 1
         item = self._items.added(index, opened)
-        frames = self._event("response.output_item.added", output_index=index, item=item)
+        frames += self._event("response.output_item.added", output_index=index, item=item)
         place: dict[str, Any] = {"item_id": item["id"], "output_index": index}
         after = b',"sequence_number":'
         match item["type"]:
@@ -238,7 +239,9 @@ class Encoder:
         return frames
 
     def _delta(self, kind: BlockKind, text: str) -> bytes:
-        frames = b"" if self._item is not None else self._open(BlockOpened(kind=kind))
+        frames = b""
+        if self._item is None or self._item.block is not None:
+            frames = self._open(BlockOpened(kind=kind))
         # Raw text can be read out of a call's arguments only when they are whole.
         if self._item is None or self._item.words == _INPUT:
             return frames
@@ -276,7 +279,9 @@ class Encoder:
     def _end(self) -> bytes:
         status = status_of(self._answer)
         whole = self._object(self._answer, status)
-        frames = self._close(status) + self._event(f"response.{status.value}", response=whole)
+        # There is no event for a response that was cancelled; its status tells.
+        kind = Status.FAILED if status is Status.CANCELLED else status
+        frames = self._close(status) + self._event(f"response.{kind.value}", response=whole)
         return frames + b"data: [DONE]\n\n"
 
     def _object(self, answer: Collector, status: Status) -> dict[str, Any]:

@@ -96,9 +96,9 @@ def _normal(item: Item) -> dict[str, Any]:
     content = item.get("content")
     if kind != "message" or not isinstance(content, str):
         return {**item, "type": kind}
-    part: dict[str, Any] = {"type": "input_text", "text": content}
+    part = {"type": "input_text", "text": content}
     if item.get("role") == "assistant":
-        part = {"type": "output_text", "text": content, "annotations": [], "logprobs": []}
+        part["type"] = "output_text"
     return {**item, "type": kind, "content": [part]}
 
 
@@ -120,7 +120,20 @@ def _stored(item: Item, new_id: Callable[[], str]) -> dict[str, Any]:
     stored = {**item, "id": own_id}
     if kind in _WITH_STATUS and not stored.get("status"):
         stored["status"] = "completed"
+    for name in ("content", "output"):
+        if isinstance(parts := stored.get(name), list):
+            stored[name] = [_stored_part(part) for part in parts]
     return stored
+
+
+def _stored_part(part: Any) -> Any:
+    """Return a part with the fields that clients may leave out and readers count on."""
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind == "input_image":
+        return {"detail": "auto", **part}
+    if kind == "output_text":
+        return {"annotations": [], "logprobs": [], **part}
+    return part
 
 
 # continuation

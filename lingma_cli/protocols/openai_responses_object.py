@@ -14,7 +14,7 @@ from typing import Any, Final
 from lingma_cli.core.chat import ChatRequest, Tool
 from lingma_cli.core.collect import Block, Collector
 from lingma_cli.core.events import BlockKind, BlockOpened, FinishReason, Usage
-from lingma_cli.errors import FACES, LingmaError
+from lingma_cli.errors import FACES, ErrorKind, LingmaError
 from lingma_cli.protocols.custom_tools import to_text
 from lingma_cli.protocols.openai_responses_body import ResponsesThread
 
@@ -62,7 +62,8 @@ def echo(body: Mapping[str, Any]) -> dict[str, Any]:
 def status_of(answer: Collector) -> Status:
     """Return the status of an answer whose stream has ended."""
     if answer.error is not None:
-        return Status.FAILED
+        is_cancelled = answer.error.kind is ErrorKind.CANCELLED
+        return Status.CANCELLED if is_cancelled else Status.FAILED
     is_cut = answer.reason is FinishReason.LENGTH
     return Status.INCOMPLETE if is_cut else Status.COMPLETED
 
@@ -88,7 +89,7 @@ def response_object(
     thread = request.thread or ResponsesThread()
     said = thread.echo if isinstance(thread, ResponsesThread) else {}
     is_cut = status is Status.INCOMPLETE
-    failed_with = answer.error if status is Status.FAILED else None
+    failed_with = answer.error if status in (Status.FAILED, Status.CANCELLED) else None
     whole = {
         "id": f"resp_{response_id}",
         "object": "response",
@@ -215,8 +216,7 @@ def _error(error: LingmaError) -> dict[str, Any]:
         code = "rate_limit_exceeded"
     elif face.status == HTTPStatus.BAD_REQUEST:
         code = "invalid_prompt"
-    message = error.message if error.hint is None else f"{error.message}; {error.hint}"
-    return {"code": code, "message": message}
+    return {"code": code, "message": error.advice}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
@@ -227,3 +227,9 @@ def _usage(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
+
+
+def response_of(item_id: str) -> str | None:
+    """Return the id of the response that an output item of ours belongs to, as its own id tells."""
+    pieces = item_id.split("_")
+    return f"resp_{pieces[1]}" if len(pieces) == 3 else None

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.protocols.fields import decode_object, invalid
-from lingma_cli.protocols.openai_responses_input import normalised, stored_items
+from lingma_cli.protocols.openai_responses_input import normalised, read_items, stored_items
 from lingma_cli.server.bodies import read_body
 from lingma_cli.server.house import House
 from lingma_cli.server.pages import page_of
@@ -101,7 +101,10 @@ class ConversationRoutes:
         items = body.get("items") or ()
         if not isinstance(items, list | tuple) or not all(isinstance(item, dict) for item in items):
             raise invalid("must be a list of items", param="items")
-        return stored_items(normalised(items), self._house.new_id)
+        wanted = normalised(items)
+        # A malformed item is refused now, not by every later turn.
+        read_items(wanted, ())
+        return stored_items(wanted, self._house.new_id)
 
 
 def _owner(request: Request) -> str:

@@ -6,7 +6,7 @@ Source: OpenAI API reference, "Models"; Anthropic API reference, "Models" (asked
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ class ModelRoutes:
         }
 
     def _anthropic(self, model: Model) -> dict[str, Any]:
-        created = datetime.datetime.fromtimestamp(self._started, datetime.UTC)
+        created = dt.datetime.fromtimestamp(self._started, dt.UTC)
         return {
             "type": "model",
             "id": model.key,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -21,7 +21,12 @@ from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.exchange import Exchange
 from lingma_cli.protocols import openai_responses
 from lingma_cli.protocols.openai_responses_input import continued, references, stored_items
-from lingma_cli.protocols.openai_responses_object import response_object, status_of
+from lingma_cli.protocols.openai_responses_object import (
+    Status,
+    response_object,
+    response_of,
+    status_of,
+)
 from lingma_cli.server.bodies import read_body
 from lingma_cli.server.exchange_response import Envelope, ExchangeResponse
 from lingma_cli.server.house import House
@@ -30,6 +35,15 @@ from lingma_cli.server.replies import json_app
 from lingma_cli.sessions.stored import Json, ResponseStore, StoredResponse
 
 _log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    """A response under way; `created` is seconds since the epoch."""
+
+    exchange: Exchange
+    asked: ChatRequest
+    created: int
 
 
 class ResponseRoutes:
@@ -43,7 +57,7 @@ class ResponseRoutes:
     def __init__(self, house: House, store: ResponseStore | None) -> None:
         self._house = house
         self._store = store
-        self._running: dict[tuple[str, str], Exchange] = {}
+        self._running: dict[tuple[str, str], _Running] = {}
 
     async def create(self, request: Request) -> ASGIApp:
         """Answer, going on from what is stored and storing what comes of it."""
@@ -62,7 +76,7 @@ class ResponseRoutes:
                 protocol=openai_responses.NAME,
                 caller=owner,
             ) as exchange:
-                self._running[key] = exchange
+                self._running[key] = _Running(exchange=exchange, asked=asked, created=created)
                 try:
                     yield exchange
                 finally:
@@ -95,11 +109,18 @@ class ResponseRoutes:
     async def cancel(self, request: Request) -> ASGIApp:
         """Stop a response under way; one that has ended is returned as it is."""
         owner, response_id = self._key(request)
-        exchange = self._running.get((owner, response_id))
-        if exchange is None:
+        running = self._running.get((owner, response_id))
+        if running is None:
             return json_app((await self._stored(request)).body)
-        exchange.abort(LingmaError(ErrorKind.CANCELLED, "the response was cancelled"))
-        return json_app({"id": response_id, "object": "response", "status": "cancelled"})
+        running.exchange.abort(LingmaError(ErrorKind.CANCELLED, "the response was cancelled"))
+        body = response_object(
+            running.asked,
+            None,
+            response_id=response_id.removeprefix("resp_"),
+            created=running.created,
+            status=Status.CANCELLED,
+        )
+        return json_app(body)
 
     async def input_items(self, request: Request) -> ASGIApp:
         """List what a response was an answer to, the turns before it included."""
@@ -142,7 +163,7 @@ class ResponseRoutes:
 
     async def _item(self, owner: str, item_id: str) -> Json | None:
         """Find an item of a stored answer by its id, which names the response."""
-        response_id = _response_of(item_id)
+        response_id = response_of(item_id)
         if self._store is None or response_id is None:
             return None
         found = await self._store.response(owner, response_id)
@@ -180,9 +201,9 @@ class ResponseRoutes:
         except LingmaError as error:
             # The answer itself is good, and its client is waiting for it.
             _log.warning("a response could not be stored: %s", error)
-            exchange = self._running.get((owner, body["id"]))
-            if exchange is not None:
-                exchange.remark(Note(code=NoteCode.NOT_STORED, text=error.message))
+            running = self._running.get((owner, body["id"]))
+            if running is not None:
+                running.exchange.remark(Note(code=NoteCode.NOT_STORED, text=error.message))
 
     def _key(self, request: Request) -> tuple[str, str]:
         return request.scope["state"]["caller"], request.path_params["response_id"]
@@ -202,12 +223,6 @@ def _history(chain: Sequence[StoredResponse]) -> list[Mapping[str, Any]]:
         output: Any = stored.body.get("output", ())
         items += [*stored.input_items, *output]
     return items
-
-
-def _response_of(item_id: str) -> str | None:
-    """Return the response that an output item of ours belongs to, as its id tells."""
-    pieces = item_id.split("_")
-    return f"resp_{pieces[1]}" if len(pieces) == 3 else None
 
 
 def _unknown(id_: str, param: str | None = None) -> LingmaError:

@@ -157,7 +157,8 @@ class MemoryStore:
         entry = self._find(key)
         if entry is None:
             return False
-        self._write({key: self._extended(entry, added)})
+        if added:
+            self._write({key: self._extended(entry, added)})
         return True
 
     async def item(self, owner: str, conversation_id: str, item_id: str) -> Json | None:

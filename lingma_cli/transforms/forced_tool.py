@@ -44,11 +44,12 @@ def parse_forced(text: str, tool: Tool) -> str | None:
 
 
 def _arguments(written: Mapping[str, Any], tool: Tool) -> Arguments | None:
-    rest = dict(written)
+    rest, offer = dict(written), Offer([tool])
     inner = rest.get("function")
-    if isinstance(inner, Mapping) and "name" in inner:
+    if isinstance(inner, Mapping) and "name" in inner and "function" not in properties(tool):
+        if offer.find(inner["name"]) is None:
+            return None
         rest = dict(inner)
-    offer = Offer([tool])
     for key in ("name", "tool", "function"):
         if key not in rest:
             continue

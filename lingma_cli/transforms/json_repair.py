@@ -171,7 +171,7 @@ def _drop_comma(out: list[str]) -> None:
 def _plain_quotes(piece: str) -> str:
     if len(piece) < 2 or piece[-1] not in "“”":
         return piece
-    inside = re.sub(r'(?<!\\)"', r"\\\"", piece[1:-1])
+    inside = re.sub(r'(?<!\\)"', r'\\"', piece[1:-1])
     return '"' + _BAD_ESCAPE.sub(_escape, inside) + '"'
 
 

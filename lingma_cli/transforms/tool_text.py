@@ -30,7 +30,7 @@ from lingma_cli.core.events import (
     Finished,
     FinishReason,
 )
-from lingma_cli.core.notes import Note, NoteCode
+from lingma_cli.core.notes import MEANINGS, Note, NoteCode
 from lingma_cli.transforms.tool_blocks import Block, Ending
 from lingma_cli.transforms.tool_dialects import Call, Dialect, Piece, read_block
 from lingma_cli.transforms.tool_fit import Offer
@@ -295,24 +295,25 @@ class ToolTextReader:
         self._out.vanish()
         self._line = self._ticks = ""
         call = TextCall(name=piece.tool.name, arguments=piece.fitted.arguments)
-        self._tell(piece, call)
-        if call not in self._seen and len(self._seen) < self._most:
+        if call in self._seen:
+            self._note(NoteCode.CALLS_DROPPED, "identical calls became one")
+        elif len(self._seen) >= self._most:
+            self._note(NoteCode.CALLS_DROPPED, MEANINGS[NoteCode.CALLS_DROPPED])
+        else:
             self._seen.add(call)
             self._out.call(call)
+            self._tell_repairs(piece)
 
-    def _tell(self, piece: Call, call: TextCall) -> None:
-        """Leave the notes of a call."""
-        notes: list[Note] = []
-        if piece.repaired:
-            notes.append(Note.of(NoteCode.CALL_ARGUMENTS_REPAIRED))
-        if dropped := ", ".join(piece.fitted.dropped):
-            text = f"`{call.name}` takes no such arguments, they were left out: {dropped[:200]}"
-            notes.append(Note(code=NoteCode.CALL_ARGUMENTS_REPAIRED, text=text))
-        if call in self._seen:
-            notes.append(Note(code=NoteCode.CALLS_DROPPED, text="identical calls became one"))
-        elif len(self._seen) >= self._most:
-            notes.append(Note.of(NoteCode.CALLS_DROPPED))
-        self._notes.update(dict.fromkeys(notes))
+    def _tell_repairs(self, call: Call) -> None:
+        code = NoteCode.CALL_ARGUMENTS_REPAIRED
+        if call.repaired:
+            self._note(code, MEANINGS[code])
+        if dropped := ", ".join(call.fitted.dropped):
+            text = f"`{call.tool.name}` takes no such arguments, they were left out"
+            self._note(code, f"{text}: {dropped[:200]}")
+
+    def _note(self, code: NoteCode, text: str) -> None:
+        self._notes[Note(code=code, text=text)] = None
 
 
 class ToolTextTransform:

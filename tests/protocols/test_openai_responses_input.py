@@ -275,12 +275,12 @@ def test_input_of_every_form_is_a_list_of_items() -> None:
 
 def test_stored_items_have_ids_and_fit_the_schema() -> None:
     """Given ids stay, others are made with their type's prefix; the items are OpenAI's."""
-    items = [
+    items: list[dict[str, Any]] = [
         USER,
         USER | {"id": "mine"},
         {"role": "assistant", "content": "hm"},
         CALL,
-        OUTPUT | {"id": None},
+        OUTPUT | {"id": None, "output": [{"type": "input_image", "image_url": PNG}]},
         {"type": "custom_tool_call", "call_id": "c", "name": "p", "input": ""},
         {"type": "custom_tool_call_output", "call_id": "c", "output": ""},
         {"type": "reasoning", "summary": [], "id": 5},

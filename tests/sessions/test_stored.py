@@ -335,6 +335,20 @@ def test_using_a_conversation_keeps_it(play: Play, touch: str) -> None:
     play(scene)
 
 
+def test_adding_nothing_is_no_change(play: Play) -> None:
+    """An empty list of items does not make a conversation younger."""
+
+    async def scene(store: ResponseStore, clock: Clock) -> None:
+        await store.create_conversation(conversation("c"))
+        clock.now += 600
+        assert await store.add_items("ann", "c", [])
+        await store.save(replace(response("a"), conversation_id="c"), [])
+        clock.now += 600
+        assert await store.conversation("ann", "c") is None
+
+    play(scene)
+
+
 def test_expired_ids_can_be_used_again(play: Play) -> None:
     """An expired entry that still lies there is in nobody's way."""
 

@@ -75,7 +75,11 @@ READ: dict[str, tuple[Dialect, str, list[str]]] = {
         ["ls {}"],
     ),
     "function as a name": (JSON, '{"function": "ls", "arguments": {}}', ["ls {}"]),
-    "array": (JSON, f"[{', '.join(['{"name": "ls", "input": {}}'] * 2)}]", ["ls {}", "ls {}"]),
+    "array": (
+        JSON,
+        '[{"name": "ls", "input": {}}, {"name": "ls", "input": {}}]',
+        ["ls {}", "ls {}"],
+    ),
     "two objects": (ACTION, '{"tool": "ls"}\n{"tool": "read", "path": "a"}', ["ls {}", A]),
     "numbers as strings": (
         ACTION,
@@ -115,10 +119,10 @@ READ: dict[str, tuple[Dialect, str, list[str]]] = {
     "function left open": (FUNCTION, "<function=read><parameter=path>a</parameter>", [A]),
     "invokes": (
         INVOKES,
-        '<invoke name="read">\n<parameter name="path">a</parameter>\n</invoke>\n<invoke name="ls">'
-        "</invoke>",
-        [A, "ls {}"],
+        '<invoke name="read">\n<parameter name="path">a</parameter>\n</invoke>',
+        [A],
     ),
+    "invokes on lines": (INVOKES, '\n<invoke name="ls">\n</invoke>\n' * 2, ["ls {}", "ls {}"]),
     "an invoke that is not offered": (
         INVOKES,
         '<invoke name="rm"></invoke><invoke name="ls"></invoke>',
@@ -151,7 +155,7 @@ REFUSED: dict[str, tuple[Dialect, str]] = {
     "a set": (PYTHON, "ls(a={1})"),
     "bad syntax": (PYTHON, "ls("),
     "a null byte": (PYTHON, "ls()\0"),
-    "deep Python": (PYTHON, f"ls(a={'[' * 150}{']' * 150})"),
+    "deep Python": (PYTHON, f"ls(a={'[' * 300}{']' * 300})"),
     "deeper Python": (PYTHON, f"ls(a={'-' * 50_000}1)"),
     "long Python": (PYTHON, f"ls(a=1{'+1' * 50_000})"),
     "longest Python": (PYTHON, f'sh("{"x" * (1 << 20)}")'),
@@ -192,17 +196,17 @@ def test_a_block_that_is_read_was_plausible_all_along(
 
 
 IMPLAUSIBLE = {
-    "text in an action": (ACTION, " no"),
+    "text in an action": (ACTION, " n"),
     "package": (JSON, '{"name": "my-package"'),
     "other key": (JSON, '{ "version"\n:'),
     "numbers": (JSON, "[ 1"),
     "empty object": (JSON, "{ }"),
     "other function": (PYTHON, "rm("),
-    "other Python": (PYTHON, "for x:"),
-    "text in a tag": (TAGGED, " is a tag"),
+    "other Python": (PYTHON, "d["),
+    "text in a tag": (TAGGED, " i"),
     "other function tag": (TAGGED, "<func "),
-    "text in a function": (FUNCTION, "\nis"),
-    "text in calls": (INVOKES, "tags"),
+    "text in a function": (FUNCTION, "\ni"),
+    "text in calls": (INVOKES, "t"),
     "other invoke": (INVOKES, '<invoke name="rm"'),
 }
 
