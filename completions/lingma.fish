@@ -5,9 +5,9 @@ function __lingma_at
     test "$words[1..(count $argv)]" = "$argv"
 end
 complete -c lingma -f
-complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a serve -d 'Serve the OpenAI-compatible API until Ctrl-C.'
+complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a serve -d 'Serve the OpenAI and Anthropic APIs until Ctrl-C.'
 complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a chat -d 'Ask the running server; without a question, converse.'
-complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a models -d 'List the models of the running server.'
+complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a models -d 'List the models of the running server, and how tools were seen to reach them.'
 complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a status -d 'Show the running server: where it is, since when, and each engine\'s state.'
 complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a completion -d 'Print the completion script for a shell.'
 complete -c lingma -n 'not __fish_seen_subcommand_from serve chat models status completion version key config' -a version -d 'Show the versions of lingma and Python, and the platform.'

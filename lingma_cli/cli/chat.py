@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,11 +18,15 @@ from lingma_cli.errors import ErrorKind, LingmaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lingma_cli.client import Client
-    from lingma_cli.protocols.client.openai_chat import Turn
     from lingma_cli.repl.ask import Reply
+    from lingma_cli.repl.attach import Attachment
+    from lingma_cli.repl.conversation import Conversation
     from lingma_cli.repl.view import Screen
+
+T = TypeVar("T")
 
 Question = Annotated[
     list[str] | None,
@@ -32,35 +38,55 @@ ModelName = Annotated[
 System = Annotated[
     str, typer.Option("--system", metavar="TEXT", help="instructions put before the conversation")
 ]
+Files = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help="text file put after the question, `-` for standard input; may be repeated",
+    ),
+]
+Continue = Annotated[
+    bool, typer.Option("--continue", "-c", help="go on with the last conversation")
+]
+NoHistory = Annotated[
+    bool, typer.Option("--no-history", help="store neither what is typed nor the conversation")
+]
 
 
-def chat(
+def chat(  # noqa: PLR0913 - one parameter for each option
     question: Question = None,
     *,
     model: ModelName = "",
     system: System = "",
+    file: Files = None,
+    resume: Continue = False,
+    no_history: NoHistory = False,
     url: Url = None,
     config: ConfigFile = None,
     json: Json = False,
 ) -> None:
     """Ask the running server; without a question, converse."""
-    text = _question(question or ())
+    files = file or []
+    text = _question(question or (), takes_stdin="-" not in files)
     _check(text, json=json)
-    opening = _opening(system)
+    attachments = _attachments(files)
+    before = _conversation(resume=resume, model=_encodable(model), system=_encodable(system))
     from lingma_cli.cli.target import find_target  # noqa: PLC0415 - not for `--help`
 
     with find_target(url, config).connect() as client:
         if text is None:
-            _converse(client, opening, model)
+            _converse(client, before, attachments, stores=not no_history)
         else:
-            _answer(client, (*opening, _user(text)), model, json=json)
+            _answer(client, before, _full(text, attachments), json=json, stores=not no_history)
 
 
-def _question(words: Sequence[str]) -> str | None:
+def _question(words: Sequence[str], *, takes_stdin: bool) -> str | None:
     """Return the words and the piped text, `None` for a conversation at the terminal."""
     parts = [_encodable(" ".join(words))] if words else []
     if not output.is_terminal(sys.stdin):
-        parts.append(sys.stdin.read() if sys.stdin is not None else "")
+        parts.append(sys.stdin.read() if sys.stdin is not None and takes_stdin else "")
     elif not words:
         return None
     return "\n\n".join(part for part in parts if part.strip())
@@ -80,18 +106,57 @@ def _check(text: str | None, *, json: bool) -> None:
         )
 
 
-def _opening(system: str) -> tuple[Turn, ...]:
-    from lingma_cli.core.chat import Role  # noqa: PLC0415
-    from lingma_cli.protocols.client.openai_chat import Turn  # noqa: PLC0415
+def _attachments(files: Sequence[str]) -> tuple[Attachment, ...]:
+    from lingma_cli.repl.attach import attach  # noqa: PLC0415
 
-    return (Turn(role=Role.SYSTEM, text=_encodable(system)),) if system else ()
+    is_piped = sys.stdin is not None and not output.is_terminal(sys.stdin)
+    return attach(files, sys.stdin.buffer if is_piped else None)
 
 
-def _user(text: str) -> Turn:
-    from lingma_cli.core.chat import Role  # noqa: PLC0415
-    from lingma_cli.protocols.client.openai_chat import Turn  # noqa: PLC0415
+def _full(question: str, attachments: Sequence[Attachment]) -> str:
+    from lingma_cli.repl.attach import with_attachments  # noqa: PLC0415
 
-    return Turn(role=Role.USER, text=text)
+    return with_attachments(question, attachments)
+
+
+def _conversation(*, resume: bool, model: str, system: str) -> Conversation:
+    from lingma_cli.repl.conversation import Conversation  # noqa: PLC0415
+    from lingma_cli.repl.store import ConversationFile  # noqa: PLC0415
+
+    last = ConversationFile(_last_conversation()).load() if resume else Conversation()
+    return replace(last, model=model or last.model, system=system or last.system)
+
+
+def _last_conversation() -> Path:
+    return _state() / "chat-last.json"
+
+
+def _state() -> Path:
+    from lingma_cli.paths import find_paths  # noqa: PLC0415
+
+    return find_paths(os.environ).state
+
+
+def _keep(*, stores: bool) -> Callable[[Conversation], None]:
+    from lingma_cli.repl.store import ConversationFile  # noqa: PLC0415
+
+    return _forgiving(ConversationFile(_last_conversation()).save) if stores else _forget
+
+
+def _forget(_: object) -> None:
+    """Store nothing."""
+
+
+def _forgiving(store: Callable[[T], object]) -> Callable[[T], None]:
+    """Return `store`, for which a full disk is no reason to end a conversation."""
+
+    def attempt(value: T) -> None:
+        try:
+            store(value)
+        except LingmaError as error:
+            output.say(f"note: {error.message}", dim=True)
+
+    return attempt
 
 
 def _screen() -> Screen:
@@ -104,17 +169,21 @@ def _screen() -> Screen:
     )
 
 
-def _answer(client: Client, turns: Sequence[Turn], model: str, *, json: bool) -> None:
+def _answer(
+    client: Client, before: Conversation, question: str, *, json: bool, stores: bool
+) -> None:
     from lingma_cli.repl.ask import Reply, ask  # noqa: PLC0415
-    from lingma_cli.repl.view import AnswerView  # noqa: PLC0415
+    from lingma_cli.repl.view import PlainView  # noqa: PLC0415
 
     reply = Reply()
-    ask(partial(client.chat, model=model), turns, reply, None if json else AnswerView(_screen()))
+    view = None if json else PlainView(_screen())
+    ask(partial(client.chat, model=before.model), before.ask(question), reply, view)
     if json:
         output.print_json(_as_json(reply))
-        return
-    for note in reply.remarks():
-        output.say(f"note: {note}", dim=True)
+    else:
+        for note in reply.remarks():
+            output.say(f"note: {note}", dim=True)
+    _keep(stores=stores)(before.answered(question, reply))
 
 
 def _as_json(reply: Reply) -> dict[str, object]:
@@ -131,25 +200,51 @@ def _as_json(reply: Reply) -> dict[str, object]:
     }
 
 
-def _converse(client: Client, opening: Sequence[Turn], model: str) -> None:
-    from lingma_cli.repl.loop import HELP, Loop  # noqa: PLC0415
+def _converse(
+    client: Client, before: Conversation, attachments: Sequence[Attachment], *, stores: bool
+) -> None:
+    from lingma_cli.repl.loop import WELCOME, converse  # noqa: PLC0415
+    from lingma_cli.repl.session import Session, Surroundings  # noqa: PLC0415
+    from lingma_cli.repl.view import MarkdownView, PlainView  # noqa: PLC0415
 
     client.health()
-    output.say(HELP, dim=True)
-    loop = Loop(
-        partial(client.chat, model=model),
-        _screen(),
-        opening=opening,
-        say=partial(output.say, dim=True),
+    screen = _screen()
+    around = Surroundings(
+        say=output.say,
+        remark=partial(output.say, dim=True),
         say_error=output.say_error,
+        new_view=partial(MarkdownView if screen.has_style else PlainView, screen),
+        keep=_keep(stores=stores),
+        now=lambda: datetime.now().astimezone(),
     )
-    loop.run(_read_line)
+    around.remark(WELCOME)
+    _tell(before, attachments)
+    session = Session(client, before, around, attachments)
+    converse(session, _reader(stores=stores), around, sys.stdin)
 
 
-def _read_line() -> str:
-    with suppress(ImportError):
-        import readline  # noqa: F401, PLC0415 - importing it gives `input` its line editing
-    if output.is_terminal(sys.stdout):
-        return input("> ")
-    print("> ", end="", file=sys.stderr, flush=True)
-    return input()
+def _tell(before: Conversation, attachments: Sequence[Attachment]) -> None:
+    if before.questions:
+        older = f", {before.left_out} older ones are not known any more" if before.left_out else ""
+        output.say(f"questions so far: {before.questions}{older}; the last one:", dim=True)
+        output.say(f"  {_shortened(before.last_question)}", dim=True)
+    for attachment in attachments:
+        output.say(f"goes with the next question: {attachment.name}", dim=True)
+
+
+def _shortened(text: str, limit: int = 70) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _reader(*, stores: bool) -> Callable[[], str]:
+    from lingma_cli.repl.editor import Editor  # noqa: PLC0415
+    from lingma_cli.repl.store import History  # noqa: PLC0415
+
+    history = History(_state() / "chat-history.jsonl")
+    editor = Editor(
+        sys.stdout if output.is_terminal(sys.stdout) else sys.stderr,
+        history=history.load() if stores else (),
+        remember=_forgiving(history.add) if stores else _forget,
+    )
+    return editor.read

@@ -13,7 +13,7 @@ from lingma_cli.paths import find_paths
 
 @with_settings_options
 def serve(*, config: ConfigFile = None, **flags: Any) -> None:
-    """Serve the OpenAI-compatible API until Ctrl-C."""
+    """Serve the OpenAI and Anthropic APIs until Ctrl-C."""
     paths = find_paths(os.environ)
     settings = load_settings(paths, config, flags).settings
     from lingma_cli.cli.greeting import Greeter  # noqa: PLC0415 - not before the settings are right

@@ -9,9 +9,9 @@ from typing import Final
 
 from lingma_cli.client import Answer
 from lingma_cli.core.collect import Collector
-from lingma_cli.core.events import BlockClosed, ChatEvent
+from lingma_cli.core.events import BlockClosed
 from lingma_cli.protocols.client.openai_chat import Turn
-from lingma_cli.repl.view import AnswerView
+from lingma_cli.repl.view import View
 
 _ON_USAGE: Final = "usage_estimated"
 
@@ -25,12 +25,17 @@ class Reply:
     collected: Collector = field(default_factory=Collector)
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the token counts are an estimate."""
+        return _ON_USAGE in self.notes
+
     def remarks(self) -> tuple[str, ...]:
-        """Return the notes that matter to a reader, who sees no token counts."""
+        """Return the notes that matter to a reader of the answer, which shows no token counts."""
         return tuple(note for note in self.notes if note != _ON_USAGE)
 
 
-def ask(chat: Chat, turns: Sequence[Turn], reply: Reply, view: AnswerView | None = None) -> None:
+def ask(chat: Chat, turns: Sequence[Turn], reply: Reply, view: View | None = None) -> None:
     """Ask, show the events in `view` and fold them into `reply` as they come.
 
     Raises:
@@ -40,14 +45,10 @@ def ask(chat: Chat, turns: Sequence[Turn], reply: Reply, view: AnswerView | None
         reply.notes = answer.notes
         try:
             for event in answer.events:
-                _take(event, reply, view)
+                reply.collected.feed((event,))
+                if view is not None:
+                    view.feed(event)
         finally:
-            _take(BlockClosed(), reply, view)
+            reply.collected.feed((BlockClosed(),))
             if view is not None:
                 view.end()
-
-
-def _take(event: ChatEvent, reply: Reply, view: AnswerView | None) -> None:
-    reply.collected.feed((event,))
-    if view is not None:
-        view.feed(event)

@@ -1,11 +1,14 @@
 """`lingma chat` with one question."""
 
 import json
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli import Result, run_lingma, terminal
+from tests.support.cli import Result, environment, run_lingma, terminal
 from tests.support.openai_server import (
     OpenAiServer,
     Reply,
@@ -127,3 +130,102 @@ def test_a_conversation_needs_a_server_from_the_start(tmp_path: Path) -> None:
         assert screen.wait() == 3
 
     assert "error: no server answers at `http://127.0.0.1:1`" in screen.text()
+
+
+def test_files_go_with_the_question(tmp_path: Path) -> None:
+    """Several, after the question; `-` is the piped text, which is not put twice."""
+    note = tmp_path / "note.txt"
+    note.write_text("from a file\n")
+
+    result, server = chat(
+        tmp_path, answer("ok"), "what?", "-f", str(note), "--file", "-", stdin="piped"
+    )
+
+    assert result.code == 0
+    named = f"what?\n\nFile `{note}`:\n\n```\nfrom a file\n```"
+    piped = "File `standard input`:\n\n```\npiped\n```"
+    assert asked(server) == [("user", f"{named}\n\n{piped}")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("what?", "-f", "/bin/sh"), "error: this is no UTF-8 text: `/bin/sh`\n\nhint: only text"),
+        (("what?", "-f", "/nowhere"), "error: cannot read `/nowhere`: No such file or directory\n"),
+        (("-f", "-"), "error: there is no question\n"),
+        (("what?", "-c"), "error: there is no conversation to continue\n\nhint: start one with"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """Before the server hears of it."""
+    result, server = chat(tmp_path, answer("ok"), *arguments)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(message)
+    assert server.asked == []
+
+
+def test_the_last_conversation_can_be_continued(tmp_path: Path) -> None:
+    """With its instructions and its model, unless others are named; the file is private."""
+    chat(tmp_path, answer("1"), "one", "--system", "be brief", "--model", "m")
+    chat(tmp_path, answer("2"), "two", "-c", "--json")
+    _, server = chat(tmp_path, answer("3"), "three", "--continue", "--system", "be kind")
+
+    assert asked(server) == [
+        ("system", "be kind"),
+        ("user", "one"),
+        ("assistant", "1"),
+        ("user", "two"),
+        ("assistant", "2"),
+        ("user", "three"),
+    ]
+    assert server.asked[-1].json()["model"] == "m"
+    stored = tmp_path / "state" / "chat-last.json"
+    assert stat.S_IMODE(stored.stat().st_mode) == 0o600
+
+
+def test_nothing_is_stored_without_history(tmp_path: Path) -> None:
+    """Neither a new file nor a change to the old one."""
+    chat(tmp_path, answer("1"), "one", "--no-history")
+    assert not (tmp_path / "state").exists()
+
+    chat(tmp_path, answer("1"), "one")
+    chat(tmp_path, answer("2"), "two", "-c", "--no-history")
+    _, server = chat(tmp_path, answer("3"), "three", "-c")
+    assert [text for _, text in asked(server)] == ["one", "1", "three"]
+
+
+def test_an_answer_counts_although_it_cannot_be_stored(tmp_path: Path) -> None:
+    """A place that cannot be written costs a note."""
+    (tmp_path / "state" / "chat-last.json").mkdir(parents=True)
+
+    result, _ = chat(tmp_path, answer("yes"), "hi")
+
+    assert (result.code, result.out) == (0, "yes\n")
+    assert result.err.startswith("note: cannot ")
+
+
+def test_one_question_imports_no_editor(tmp_path: Path) -> None:
+    """What only a conversation needs does not slow down a pipe."""
+    program = (
+        "import sys; from lingma_cli.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    with openai_server(chat=answer("ok")) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", program, "chat", "hi", "--url", server.url],
+            env=environment(tmp_path),
+            input="",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    first, loaded = done.stdout.splitlines()
+    assert first == "ok"
+    assert {"prompt_toolkit", "markdown_it"} & set(loaded.split()) == set()
+    assert "lingma_cli" in loaded.split()

@@ -16,7 +16,7 @@ from tests.support.openai_server import (
 )
 from tests.support.serving import wait_until
 
-HINT = "/exit or Ctrl-D leaves"
+HINT = "/help shows more, Ctrl-D leaves"
 
 
 @contextmanager
@@ -39,9 +39,9 @@ def test_a_conversation_is_kept(tmp_path: Path) -> None:
         server,
     ):
         screen.type("first?\r")
-        screen.expect("red\n>")
+        screen.expect("red\n\n>")
         screen.type("second?\r")
-        screen.expect("blue\n>")
+        screen.expect("blue\n\n>")
         screen.type("\x04")
         assert screen.wait() == 0
 
@@ -54,12 +54,12 @@ def test_a_conversation_is_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_new_starts_afresh_and_exit_leaves(tmp_path: Path) -> None:
-    """The two commands do what the first line says, and are not sent as questions."""
+def test_clear_starts_afresh_and_exit_leaves(tmp_path: Path) -> None:
+    """Commands are not sent as questions, nor is an empty line."""
     with chatting(tmp_path, answer("red")) as (screen, server):
         screen.type("first?\r")
         screen.expect("red")
-        screen.type("/new\r")
+        screen.type("/clear\r")
         screen.expect("a new conversation")
         screen.type("\rsecond?\r")
         screen.expect("second?\nred")
@@ -80,7 +80,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(tmp_path: Path) -> None:
         screen.expect("stopped")
         assert server.client_left.wait(10)
         screen.type("again\r")
-        screen.expect("done\n>")
+        screen.expect("done\n\n>")
         screen.type("\x04")
         assert screen.wait() == 0
 
@@ -99,7 +99,7 @@ def test_ctrl_c_before_the_first_word_forgets_the_question(tmp_path: Path) -> No
         screen.expect("> go")
         wait_until(lambda: len(server.asked) == 2, what="the question")
         screen.type("\x03")
-        screen.expect("\nstopped\n>")
+        screen.expect("\nstopped\n\n>")
         screen.type("again\r")
         screen.expect("done")
 
@@ -119,15 +119,40 @@ def test_ctrl_c_at_the_prompt_clears_the_line(tmp_path: Path) -> None:
     assert [turn["content"] for turn in server.asked[-1].json()["messages"]] == ["go"]
 
 
+def test_ctrl_c_twice_leaves(tmp_path: Path) -> None:
+    """The first says so; anything typed in between counts anew."""
+    with chatting(tmp_path, answer("done")) as (screen, _):
+        screen.type("\x03")
+        screen.expect("press Ctrl-C again or Ctrl-D to leave\n>")
+        screen.type("go\r")
+        screen.expect("done\n\n>")
+        screen.type("\x03")
+        screen.expect("done\n\n>\npress Ctrl-C again or Ctrl-D to leave\n>")
+        screen.type("\x03")
+        assert screen.wait() == 0
+
+
 def test_an_error_does_not_end_the_conversation(tmp_path: Path) -> None:
     """The error is shown in the usual voice, and the next question works."""
     with chatting(
         tmp_path, error_reply(503, "the engine is starting", "engine_unavailable"), answer("done")
     ) as (screen, _):
         screen.type("go\r")
-        screen.expect("error: the engine is starting")
+        screen.expect("error: the engine is starting\n\n>")
         screen.type("go\r")
         screen.expect("done")
+
+
+def test_what_is_no_command_is_not_sent(tmp_path: Path) -> None:
+    """It is an error with a hint; after a space the same text is a question."""
+    with chatting(tmp_path, answer("done")) as (screen, server):
+        screen.type("/etc/hosts?\r")
+        screen.expect("error: there is no command `/etc/hosts?`\n\nhint: `/help` lists them")
+        screen.type(" /etc/hosts?\r")
+        screen.expect("done")
+
+    asked = [asked.json()["messages"] for asked in server.asked if asked.body]
+    assert [[turn["content"] for turn in turns] for turns in asked] == [["/etc/hosts?"]]
 
 
 def test_answers_cannot_command_the_terminal(tmp_path: Path) -> None:
@@ -152,7 +177,7 @@ def test_reasoning_is_dimmed_and_notes_are_shown(tmp_path: Path) -> None:
         screen.expect("note: model_replaced")
 
     assert b"\x1b[2mhmm\x1b[0m" in screen.raw
-    assert "hmm\nyes" in screen.text()
+    assert "hmm\n\nyes" in screen.text()
 
 
 def test_answers_can_go_to_a_file_while_the_talk_stays(tmp_path: Path) -> None:
@@ -165,7 +190,7 @@ def test_answers_can_go_to_a_file_while_the_talk_stays(tmp_path: Path) -> None:
     ):
         screen.expect("\n>")
         screen.type("go\r")
-        screen.expect("go\n>")
+        screen.expect("go\n\n>")
         screen.type("\x04")
         assert screen.wait() == 0
 
