@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from lingma_cli.control.registry import Slot
+from lingma_cli.core.chat import ToolRoute
 from lingma_cli.engines.base import Ask
 
 _SWEEP_SECONDS: Final = 1.0
+# Ids of calls that have waited here, kept to tell a client why its conversation is sent again.
+_REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,14 @@ class Parked:
         owner: the caller that may fetch it.
         slot: whose engine it runs on.
         model: the model that serves it.
+        route: how its tools reached that model.
         held: leaves the ask and returns the lease.
     """
 
     owner: str
     slot: Slot
     model: str
+    route: ToolRoute
     ask: Ask
     held: AsyncExitStack
 
@@ -58,6 +63,7 @@ class ParkingLot:
         self._clock = clock
         self._parked: dict[Parked, float] = {}
         self._towed: list[Parked] = []
+        self._owners: dict[str, str] = {}
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
@@ -66,6 +72,9 @@ class ParkingLot:
     def park(self, parked: Parked) -> None:
         """Take over an ask; when the lot is full, the one that waits longest has to go."""
         self._parked[parked] = self._clock() + self.limits.seconds
+        self._owners |= dict.fromkeys(parked.ask.pending_calls, parked.owner)
+        while len(self._owners) > _REMEMBERED:
+            del self._owners[next(iter(self._owners))]
         while len(self._parked) > self.limits.capacity:
             self._tow(next(iter(self._parked)))
         self._wake.set()
@@ -76,8 +85,8 @@ class ParkingLot:
         Args:
             owner: the caller.
             results: ids of the calls that the caller brings results for now.
-            earlier: ids of calls further back in its conversation: who still waits for one of
-                them has been passed over, and waits in vain.
+            earlier: ids of calls further back in its conversation. Who waits for one of these,
+                or of `results`, and is not returned has been passed over, and waits in vain.
         """
         found: Parked | None = None
         for parked in [parked for parked in self._parked if parked.owner == owner]:
@@ -85,9 +94,13 @@ class ParkingLot:
             if found is None and not pending.isdisjoint(results):
                 found = parked
                 del self._parked[parked]
-            elif not pending.isdisjoint(earlier):
+            elif not pending.isdisjoint((*results, *earlier)):
                 self._tow(parked)
         return found
+
+    def has_known(self, owner: str, results: Collection[str]) -> bool:
+        """Tell whether an ask of `owner` has waited here lately for one of `results`."""
+        return any(self._owners.get(call_id) == owner for call_id in results)
 
     async def run(self) -> None:
         """Clear away what is over, for as long as the server runs; on return the lot is empty."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 from lingma_cli.control.parking import Parked, ParkingLot
 from lingma_cli.control.registry import Registry, Slot
 from lingma_cli.core.chat import AskMode, ChatRequest, Model, ToolMode, ToolRoute
-from lingma_cli.core.events import Failed, Finished
+from lingma_cli.core.events import Failed, Finished, FinishReason
 from lingma_cli.core.ids import NewId
 from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.core.record import Attempt, Record
@@ -27,7 +27,7 @@ from lingma_cli.gateway.admission import Admission
 from lingma_cli.gateway.exchange import Clock, Exchange, RecordKeeper
 from lingma_cli.gateway.model_names import resolve_model
 from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_described, stages
-from lingma_cli.gateway.returned import returned
+from lingma_cli.gateway.returned import Returned, returned
 from lingma_cli.gateway.tool_asks import DemandedAsk, ToolAsk
 from lingma_cli.gateway.tool_routes import on_route
 from lingma_cli.transforms.tool_text import ToolTextTransform
@@ -35,6 +35,8 @@ from lingma_cli.transforms.tool_text import ToolTextTransform
 _log: Final = logging.getLogger(__name__)
 _CANCELLED: Final = "cancelled"
 _ESTIMATED: Final = Note.of(NoteCode.USAGE_ESTIMATED)
+_LOST: Final = Note.of(NoteCode.PARKED_ASK_LOST)
+_CALLED: Final = Finished(reason=FinishReason.TOOL_CALLS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,14 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seat:
-    """A request on the engine that serves it; `ask` when it goes on with one that was parked."""
+    """A request on the engine that serves it.
+
+    `held` gives back what was taken for it; `ask` is there when it goes on with a parked one.
+    """
 
     request: ChatRequest
     slot: Slot
+    held: AsyncExitStack
     ask: Ask | None = None
 
 
@@ -119,17 +125,16 @@ class Gateway:
             prepared = admitted(request, self._options.tools)
             async with self.admission.ticket(), AsyncExitStack() as held:
                 keeper.queued = keeper.now()
-                seat = await self._resumed(prepared, caller, held)
-                seat = seat or await self._seated(prepared, held)
+                seat = await self._seated(request, prepared, caller, held)
                 keeper.leased, keeper.model = keeper.now(), seat.request.model
                 slot = seat.slot
                 keeper.attempts.append(Attempt(engine=slot.engine.name, generation=slot.generation))
-                turn = await self._turn(seat, held)
+                turn = await self._turn(seat)
                 exchange = Exchange(seat.request, turn, stages(seat.request), keeper)
                 self._open.add(exchange)
                 yield exchange
                 self._learn(seat, turn, exchange)
-                self._park(seat, turn, exchange, caller, held)
+                self._park(seat, turn, exchange, caller)
             end = _CANCELLED
         except asyncio.CancelledError:
             end = _CANCELLED
@@ -175,46 +180,61 @@ class Gateway:
         for exchange in list(self._open):
             exchange.abort(error)
 
-    async def _resumed(
-        self, request: ChatRequest, caller: str, held: AsyncExitStack
-    ) -> _Seat | None:
-        """Take the ask that waits for this request's results out of the lot, into `held`."""
-        back = returned(request.messages)
-        parked = self.lot.take(caller, back.results.keys(), back.earlier)
-        if parked is None:
-            return None
-        await held.enter_async_context(parked.held)
-        resolved = self._resolve(request, parked.slot)
-        if resolved.model != parked.model:
-            # Another model is to go on: this ask is of no use.
-            await parked.held.aclose()
-            return None
-        resolved = replace(resolved, notes=(*resolved.notes, *back.notes))
-        try:
-            parked.ask.resume(resolved, back.results)
-        except LingmaError:
-            await parked.held.aclose()
-            return None
-        return _Seat(request=resolved, slot=parked.slot, ask=parked.ask)
+    async def _seated(
+        self, request: ChatRequest, prepared: ChatRequest, caller: str, held: AsyncExitStack
+    ) -> _Seat:
+        """Go on with the ask that waits for this request's results, else choose an engine.
 
-    async def _seated(self, request: ChatRequest, held: AsyncExitStack) -> _Seat:
-        """Choose an engine and lease it, into `held`."""
+        Args:
+            request: as the client sent it, without results of our making.
+            prepared: what is to be served.
+            caller: whose request it is.
+            held: owns what is taken.
+        """
+        back = returned(request.messages)
+        if (parked := self.lot.take(caller, back.latest, back.earlier)) is not None:
+            await held.enter_async_context(parked.held)
+            if (seat := self._resumed(prepared, back, parked)) is not None:
+                return seat
+            await parked.held.aclose()
+        if self.lot.has_known(caller, back.latest):
+            prepared = replace(prepared, notes=(*prepared.notes, _LOST))
+        return await self._leased(prepared, held)
+
+    def _resumed(self, request: ChatRequest, back: Returned, parked: Parked) -> _Seat | None:
+        """Give a parked ask its results; `None` when it is of no use."""
+        resolved = self._resolve(request, parked.slot)
+        pending = parked.ask.pending_calls
+        # It cannot change its model, or take results of calls that it did not make.
+        if resolved.model != parked.model or not back.latest <= pending:
+            return None
+        notes = (*resolved.notes, *back.notes)
+        resolved = replace(resolved, tool_route=parked.route, notes=notes)
+        results = {id_: result for id_, result in back.results.items() if id_ in pending}
+        try:
+            parked.ask.resume(resolved, results)
+        except LingmaError:
+            return None
+        return _Seat(request=resolved, slot=parked.slot, held=parked.held, ask=parked.ask)
+
+    async def _leased(self, request: ChatRequest, held: AsyncExitStack) -> _Seat:
+        """Choose an engine and lease it."""
         await self.registry.wait_ready(self._options.startup_timeout)
-        slot = held.enter_context(self.registry.lease())
+        own = await held.enter_async_context(AsyncExitStack())
+        slot = own.enter_context(self.registry.lease())
+        resolved = self._resolve(request, slot)
         resolved = on_route(
-            self._resolve(request, slot),
+            resolved,
             setting=self._options.tools.route,
             takes_tools=slot.engine.native_tools,
-            learnt=slot.tool_routes.get(request.model),
+            learnt=slot.tool_routes.get(resolved.model),
         )
-        return _Seat(request=resolved, slot=slot)
+        return _Seat(request=resolved, slot=slot, held=own)
 
-    async def _turn(self, seat: _Seat, held: AsyncExitStack) -> ToolAsk | DemandedAsk:
+    async def _turn(self, seat: _Seat) -> ToolAsk | DemandedAsk:
         """Put the question, or go on with the one that was parked."""
         request, reader = seat.request, partial(self._reader, seat.request)
-        if seat.ask is not None:
-            return ToolAsk(seat.ask, reader())
-        attempt = await held.enter_async_context(AsyncExitStack())
+        attempt = AsyncExitStack()
 
         async def put(*, firm: bool) -> ToolAsk:
             await attempt.aclose()
@@ -223,14 +243,20 @@ class Gateway:
                 await attempt.enter_async_context(seat.slot.engine.ask(question)), reader()
             )
 
-        first = await put(firm=False)
+        if seat.ask is not None:
+            first = ToolAsk(seat.ask, reader())
+        else:
+            await seat.held.enter_async_context(attempt)
+            first = await put(firm=False)
         if request.tool_choice.mode not in (ToolMode.REQUIRED, ToolMode.NAMED):
             return first
         named = [tool for tool in request.tools if tool.name == request.tool_choice.name]
         only = named or request.tools
+        # A parked ask is no question that can be put again: its tools have had their effects.
+        may_retry = seat.ask is None and is_described(request)
         return DemandedAsk(
             first,
-            partial(put, firm=True) if is_described(request) else None,
+            partial(put, firm=True) if may_retry else None,
             tool=only[0] if len(only) == 1 else None,
             new_call_id=self._new_id,
         )
@@ -251,22 +277,18 @@ class Gateway:
             seat.slot.tool_routes[seat.request.model] = turn.learnt
 
     def _park(
-        self,
-        seat: _Seat,
-        turn: ToolAsk | DemandedAsk,
-        exchange: Exchange,
-        caller: str,
-        held: AsyncExitStack,
+        self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange, caller: str
     ) -> None:
         """Move an ask that waits for results, and its lease, to the lot."""
-        if isinstance(exchange.end, Finished) and turn.ask.pending_calls:
+        if exchange.end == _CALLED and turn.ask.pending_calls:
             self.lot.park(
                 Parked(
                     owner=caller,
                     slot=seat.slot,
                     model=seat.request.model,
+                    route=seat.request.tool_route,
                     ask=turn.ask,
-                    held=held.pop_all(),
+                    held=seat.held.pop_all(),
                 )
             )
 

@@ -148,11 +148,8 @@ class DemandedAsk:
 
     def _is_settled(self, events: Sequence[ChatEvent]) -> bool:
         """Tell whether `events` hold such a call, or an error that no second try would cure."""
-        return any(
-            event.name == self._tool.name if self._tool is not None else True
-            for event in events
-            if _is_call(event)
-        ) or any(isinstance(event, Failed) for event in events)
+        name = self._tool.name if self._tool is not None else None
+        return any(_is_call(event, name) or isinstance(event, Failed) for event in events)
 
     async def _whole(self) -> list[ChatEvent]:
         events: list[ChatEvent] = []
@@ -164,7 +161,7 @@ class DemandedAsk:
 
     def _read(self, events: list[ChatEvent]) -> list[ChatEvent]:
         """Read the whole text as a call of the one tool, if it is one."""
-        if self._tool is None or any(_is_call(e) or isinstance(e, Failed) for e in events):
+        if self._tool is None or any(_is_call(one) or isinstance(one, Failed) for one in events):
             return events
         deltas = [event for event in events if isinstance(event, BlockDelta)]
         text = "".join(delta.text for delta in deltas if delta.kind is BlockKind.TEXT)
@@ -182,12 +179,14 @@ class DemandedAsk:
         ]
 
 
-def _is_call(event: ChatEvent) -> bool:
-    return isinstance(event, BlockOpened) and event.kind is BlockKind.TOOL_CALL
+def _is_call(event: ChatEvent, name: str | None = None) -> bool:
+    """Tell whether a call begins, of the tool `name` if one is given."""
+    if not isinstance(event, BlockOpened) or event.kind is not BlockKind.TOOL_CALL:
+        return False
+    return name in (None, event.name)
 
 
 def _is_beside_the_text(event: ChatEvent) -> bool:
     if isinstance(event, BlockDelta):
         return event.kind is BlockKind.REASONING
     return isinstance(event, Started | UsageReported)
-

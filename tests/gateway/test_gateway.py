@@ -11,9 +11,8 @@ from dataclasses import replace
 
 import pytest
 
-from lingma_cli.control.parking import ParkingLimits, ParkingLot
-from lingma_cli.control.registry import EngineState, Registry
-from lingma_cli.core.chat import AskMode, ChatRequest, Message, Model, Role, TextPart
+from lingma_cli.control.registry import EngineState
+from lingma_cli.core.chat import AskMode, Model
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
@@ -25,85 +24,22 @@ from lingma_cli.core.events import (
     Usage,
     UsageReported,
 )
-from lingma_cli.core.ids import random_hex
 from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.gateway.admission import Admission, AdmissionLimits
-from lingma_cli.gateway.gateway import Gateway, GatewayOptions, Totals, log_record
-from lingma_cli.gateway.pipeline import ToolOptions
+from lingma_cli.gateway.gateway import Totals, log_record
 from lingma_cli.logs import LineFormatter
 from lingma_cli.secret import Redactor
+from tests.support.house import REQUEST, House
 from tests.support.scripted_engine import SILENCE, Script, ScriptedEngine
 from tests.support.strategies import is_sentence
-from tests.support.virtual_time import now, run, settle
+from tests.support.virtual_time import run, settle
 
 USAGE = Usage(input_tokens=1, output_tokens=2)
 STOP = Finished(reason=FinishReason.STOP)
 TEXT = BlockDelta(kind=BlockKind.TEXT, text="a" * 8)
 DROPPED = Note(code=NoteCode.PART_DROPPED, text="y")
-REQUEST = ChatRequest(
-    model="org_auto", messages=(Message(role=Role.USER, parts=(TextPart(text="a" * 40),)),)
-)
 TROUBLE = LingmaError(ErrorKind.QUOTA_EXCEEDED, "used up")
-
-
-AUTO = ToolOptions()
-TWO_PLACES = ParkingLimits(capacity=2, seconds=600)
-
-
-class House:
-    """A gateway over scripted engines, all ready, with its records kept."""
-
-    def __init__(
-        self,
-        *engines: ScriptedEngine,
-        cap: int = 2,
-        ready: bool = True,
-        tools: ToolOptions = AUTO,
-        parking: ParkingLimits = TWO_PLACES,
-    ) -> None:
-        self.records: list[Record] = []
-        self.registry = Registry(engines)
-        self.admission = Admission(
-            AdmissionLimits(max_in_flight=cap, queue_size=10, queue_timeout=30.0)
-        )
-        options = GatewayOptions(
-            default_model="org_auto",
-            default_mode=AskMode.CHAT,
-            startup_timeout=40.0,
-            tools=tools,
-        )
-        self.lot = ParkingLot(parking, now)
-        self.gateway = Gateway(
-            self.registry,
-            self.admission,
-            self.lot,
-            options,
-            new_id=random_hex,
-            clock=now,
-            on_record=self.records.append,
-        )
-        for slot in self.registry.slots if ready else ():
-            self.registry.move(slot, EngineState.READY)
-
-    async def ask(self, request: ChatRequest = REQUEST, caller: str = "key-1") -> list[ChatEvent]:
-        """Ask and return all events."""
-        events: list[ChatEvent] = []
-        async with self.gateway.open(
-            request, request_id="r1", protocol="openai_chat", caller=caller
-        ) as exchange:
-            while batch := await exchange.next_batch():
-                events += batch
-        return events
-
-    def assert_nothing_is_held(self) -> None:
-        """Ticket, lease and ask are back."""
-        assert self.admission.in_flight == 0
-        for slot in self.registry.slots:
-            assert slot.in_flight == 0
-            assert isinstance(slot.engine, ScriptedEngine)
-            assert slot.engine.open_asks == 0
 
 
 def _answers(script: Script, **options: object) -> ScriptedEngine:

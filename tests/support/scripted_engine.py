@@ -30,6 +30,9 @@ class ScriptedAsk:
 
     Attributes:
         results: what `resume` was given, turn by turn.
+        resumed: the requests that came with it.
+        unfit: raised by `resume`, if set.
+        refused: the calls that waited when it was left, once for each time it was left.
     """
 
     def __init__(
@@ -39,6 +42,9 @@ class ScriptedAsk:
         self._waits = waits_for_tools
         self.pending_calls: frozenset[str] = frozenset()
         self.results: list[Mapping[str, ToolOutputPart]] = []
+        self.resumed: list[ChatRequest] = []
+        self.unfit: LingmaError | None = None
+        self.refused: list[frozenset[str]] = []
         self._aborted: asyncio.Future[LingmaError] = asyncio.get_running_loop().create_future()
         self._ended = False
         self.notes = notes
@@ -61,7 +67,19 @@ class ScriptedAsk:
 
     def resume(self, request: ChatRequest, results: Mapping[str, ToolOutputPart]) -> None:
         """Take the results and play on."""
+        if self.unfit is not None:
+            raise self.unfit
+        self.resumed.append(request)
         self.results.append(results)
+        self.pending_calls = frozenset()
+
+    def die(self) -> None:
+        """Lose the engine: nothing can be told to it any more."""
+        self.pending_calls = frozenset()
+
+    def leave(self) -> None:
+        """Refuse what waits."""
+        self.refused.append(self.pending_calls)
         self.pending_calls = frozenset()
 
     async def is_alive(self) -> bool:
@@ -167,10 +185,12 @@ class ScriptedEngine:
             raise self.refusal
         self.open_asks += 1
         script = self._scripts.pop(0) if self._scripts else self._script
-        self.asks.append(ScriptedAsk(script, self._notes, waits_for_tools=self._waits_for_tools))
+        ask = ScriptedAsk(script, self._notes, waits_for_tools=self._waits_for_tools)
+        self.asks.append(ask)
         try:
-            yield self.asks[-1]
+            yield ask
         finally:
+            ask.leave()
             self.open_asks -= 1
 
 

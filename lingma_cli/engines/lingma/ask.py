@@ -133,11 +133,12 @@ class LingmaAsk:
     def resume(self, request: ChatRequest, results: Mapping[str, ToolOutputPart]) -> None:
         """Answer the pending calls and begin the next turn of the same answer."""
         self._notes = list(losses(request))
-        self._calls.offered = _names(request)
         self._parallel = request.parallel_tool_calls
+        # What was said while the client was away comes first.
+        self._add(self._answer.end_turn())
         self._answer.begin_turn(replaceable=not request.stream)
         self._turn_over = self._begun = False
-        self._perform(self._calls.answer(results))
+        self._perform([*self._calls.answer(results), *self._calls.offer(_names(request))])
         self._set_deadline(self._timeouts.first_event)
         self._look_at_calls()
 
@@ -170,17 +171,16 @@ class LingmaAsk:
     def hear(self, method: str, push: ChatPush) -> None:
         """Take one push that carries this ask's request id."""
         # Steps before the first piece are no answer yet: only the answer itself earns more time.
-        if self._begun:
-            self._deadline = self._loop.time() + self._timeouts.idle
-        elif method in ("chat/answer", "chat/think"):
-            self._begun = True
-            self._set_deadline(self._timeouts.idle)
+        if self._begun or method in ("chat/answer", "chat/think"):
+            self._earn_time()
         if push.sessionId:
             self.session_id = push.sessionId
         events = self._answer.read(method, push)
-        if self._answer.ended and self._calls.ready and isinstance(events[-1], Finished):
+        if events and isinstance(events[-1], Finished) and self._calls.ready:
             # A build that does not wait for results: what it asked for is still the client's.
             events = [*events[:-1], *self._given(), _CALLED]
+            if self._calls.ready:
+                self._notes.append(Note.of(NoteCode.CALLS_DROPPED))
         self._add(events)
         if (names := self._answer.tool_names) and not self._answer.ended:
             self._perform(self._calls.name(names, self._ids))
@@ -193,8 +193,7 @@ class LingmaAsk:
 
     def hear_tool(self, method: str, push: ToolPush, id_: jsonrpc.MessageId | None) -> None:
         """Take one tool message of this ask; what must be said to it is sent."""
-        if self._begun and not self._turn_over:
-            self._deadline = self._loop.time() + self._timeouts.idle
+        self._earn_time()
         if push.sessionId:
             self.session_id = push.sessionId
         if method == "tool/invoke":
@@ -233,6 +232,16 @@ class LingmaAsk:
                 case Respond(id=id_, result=result):
                     self._link.respond(id_, result)
 
+    def _earn_time(self) -> None:
+        """Move the deadline, as something has come; a client that runs a tool has none."""
+        if self._turn_over:
+            return
+        if self._begun:
+            self._deadline = self._loop.time() + self._timeouts.idle
+        else:
+            self._begun = True
+            self._set_deadline(self._timeouts.idle)
+
     def _look_at_calls(self) -> None:
         """Give calls out once no more of them are to be expected."""
         if self._settling is not None:
@@ -247,7 +256,8 @@ class LingmaAsk:
 
     def _settle(self) -> None:
         self._perform(self._calls.settle(self._ids))
-        self._look_at_calls()
+        if self._calls.ready:
+            self._end_turn()
 
     def _end_turn(self) -> None:
         """End this turn's events with the calls; the answer itself goes on after their results."""
@@ -318,7 +328,7 @@ class LingmaAsk:
 
     def _check_silence(self) -> None:
         """At the deadline, tell a slow process from a dead one before giving up."""
-        if self._answer.ended:
+        if self._answer.ended or self._turn_over:
             return
         if self._loop.time() < self._deadline:
             # Lazily re-armed: a push only moves the deadline.
@@ -327,7 +337,8 @@ class LingmaAsk:
             self._link.want_sign_of_life(_OVERDUE_SECONDS, self._give_up_if_silent)
 
     def _give_up_if_silent(self) -> None:
-        if self._loop.time() < self._deadline:
+        # The turn may have ended, and even a new one begun, while a sign of life was waited for.
+        if self._turn_over or self._loop.time() < self._deadline:
             self._check_silence()
         else:
             self.abort(LingmaError(ErrorKind.ENGINE_TIMEOUT, "Lingma fell silent and was stopped"))

@@ -99,15 +99,17 @@ class ToolCalls:
     def invoke(self, push: ToolPush, id_: MessageId | None, ids: Mapping[str, str]) -> list[Action]:
         """Take a `tool/invoke` with its JSON-RPC id."""
         call = self._learn(push)
-        call.is_invoked = True
         actions = self._decide(call, ids, "PENDING") if call.is_announced else []
-        if call.outcome is None and call.name not in self.offered:
-            self.refused += 1
-            call.outcome = tool_result(call.tool_id, call.name, NOT_OFFERED, success=False)
-            if push.asynchronous:
-                actions.append(Send(method="tool/invokeResult", params=call.outcome))
+        if call.name not in self.offered:
+            actions += self._refuse(call)
+        call.is_invoked = True
         if push.asynchronous:
-            return actions if id_ is None else [Respond(id=id_, result=None), *actions]
+            if id_ is not None:
+                actions.insert(0, Respond(id=id_, result=None))
+            if call.outcome is not None:
+                # Who asks is answered, and again if the answer came before the question.
+                actions.append(Send(method="tool/invokeResult", params=call.outcome))
+            return actions
         if id_ is not None and call.outcome is not None:
             return [*actions, Respond(id=id_, result=call.outcome)]
         if id_ is not None:
@@ -122,7 +124,7 @@ class ToolCalls:
     @property
     def is_unsettled(self) -> bool:
         """Whether a call is announced that cannot be given out yet."""
-        return any(not call.is_invoked for call in self._open())
+        return any(call.is_announced and not call.is_invoked for call in self._open())
 
     def settle(self, ids: Mapping[str, str]) -> list[Action]:
         """Wait no longer: what has no name is refused, what was approved needs no `tool/invoke`."""
@@ -149,6 +151,15 @@ class ToolCalls:
             actions += self._close(call, text, success=success)
         return actions
 
+    def offer(self, offered: Collection[str]) -> list[Action]:
+        """Offer other tools from now on; what waits to be given out and is none is refused."""
+        self.offered = offered
+        actions: list[Action] = []
+        for call in self._open():
+            if call.is_invoked and not call.is_given and call.name not in offered:
+                actions += self._refuse(call)
+        return actions
+
     def refuse_all(self, reason: str) -> list[Action]:
         """Answer everything that waits with a refusal."""
         return [
@@ -169,7 +180,9 @@ class ToolCalls:
     def _learn(self, push: ToolPush) -> Call:
         call = self._call(push.toolCallId or "")
         call.name = push.tool_name or call.name
-        call.arguments = push.arguments or call.arguments
+        # An announcement may come without the parameters that another message has.
+        if push.arguments not in (None, "{}"):
+            call.arguments = push.arguments
         return call
 
     def _decide(self, call: Call, ids: Mapping[str, str], status: str | None) -> list[Action]:
@@ -184,10 +197,16 @@ class ToolCalls:
         return [_approval(call, ids, approval=True)]
 
     def _disapprove(self, call: Call, ids: Mapping[str, str]) -> list[Action]:
-        self.refused += 1
         call.is_decided = True
-        call.outcome = tool_result(call.tool_id, call.name, NOT_OFFERED, success=False)
-        return [_approval(call, ids, approval=False)]
+        return [_approval(call, ids, approval=False), *self._refuse(call)]
+
+    def _refuse(self, call: Call) -> list[Action]:
+        """Close a call that nobody offers; whoever waits for its result is told so."""
+        if call.outcome is not None:
+            return []
+        self.refused += 1
+        answers = self._close(call, NOT_OFFERED, success=False)
+        return answers if call.is_invoked else []
 
     def _end(self, call: Call, push: ToolPush) -> list[Action]:
         """Take the news that a call is over in the binary, whoever ran it."""

@@ -1,0 +1,75 @@
+"""A gateway over scripted engines, with all that it holds in view."""
+
+from __future__ import annotations
+
+from lingma_cli.control.parking import ParkingLimits, ParkingLot
+from lingma_cli.control.registry import EngineState, Registry
+from lingma_cli.core.chat import AskMode, ChatRequest, Message, Role, TextPart
+from lingma_cli.core.events import ChatEvent
+from lingma_cli.core.ids import random_hex
+from lingma_cli.core.record import Record
+from lingma_cli.gateway.admission import Admission, AdmissionLimits
+from lingma_cli.gateway.gateway import Gateway, GatewayOptions
+from lingma_cli.gateway.pipeline import ToolOptions
+from tests.support.scripted_engine import ScriptedEngine
+from tests.support.virtual_time import now
+
+REQUEST = ChatRequest(
+    model="org_auto", messages=(Message(role=Role.USER, parts=(TextPart(text="a" * 40),)),)
+)
+AUTO = ToolOptions()
+TWO_PLACES = ParkingLimits(capacity=2, seconds=600)
+
+
+class House:
+    """A gateway over scripted engines, all ready, with its records kept."""
+
+    def __init__(
+        self,
+        *engines: ScriptedEngine,
+        cap: int = 2,
+        ready: bool = True,
+        tools: ToolOptions = AUTO,
+        parking: ParkingLimits = TWO_PLACES,
+    ) -> None:
+        self.records: list[Record] = []
+        self.registry = Registry(engines)
+        self.admission = Admission(
+            AdmissionLimits(max_in_flight=cap, queue_size=10, queue_timeout=30.0)
+        )
+        options = GatewayOptions(
+            default_model="org_auto",
+            default_mode=AskMode.CHAT,
+            startup_timeout=40.0,
+            tools=tools,
+        )
+        self.lot = ParkingLot(parking, now)
+        self.gateway = Gateway(
+            self.registry,
+            self.admission,
+            self.lot,
+            options,
+            new_id=random_hex,
+            clock=now,
+            on_record=self.records.append,
+        )
+        for slot in self.registry.slots if ready else ():
+            self.registry.move(slot, EngineState.READY)
+
+    async def ask(self, request: ChatRequest = REQUEST, caller: str = "key-1") -> list[ChatEvent]:
+        """Ask and return all events."""
+        events: list[ChatEvent] = []
+        async with self.gateway.open(
+            request, request_id="r1", protocol="openai_chat", caller=caller
+        ) as exchange:
+            while batch := await exchange.next_batch():
+                events += batch
+        return events
+
+    def assert_nothing_is_held(self) -> None:
+        """Ticket, lease and ask are back."""
+        assert self.admission.in_flight == 0
+        for slot in self.registry.slots:
+            assert slot.in_flight == 0
+            assert isinstance(slot.engine, ScriptedEngine)
+            assert slot.engine.open_asks == 0
