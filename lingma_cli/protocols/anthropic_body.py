@@ -194,6 +194,11 @@ class Body(msgspec.Struct):
     output_format: Format | None = None
     metadata: Metadata | None = None
     thread: Any = None
+    # Read and left alone: they concern Anthropic's own bookkeeping, or spare it work.
+    betas: Any = None
+    cache_control: Any = None
+    context_management: Any = None
+    service_tier: Any = None
 
 
 _IN_SOURCE: Final = frozenset({"text", "image"})

@@ -37,7 +37,7 @@ BODIES = {
         f'{{"messages": [{USER}], "temperature": "hot"}}'.encode(),
         "temperature",
     ),
-    "n two": (f'{{"messages": [{USER}], "n": 2}}'.encode(), "n"),
+    "n nine": (f'{{"messages": [{USER}], "n": 9}}'.encode(), "n"),
     "NaN": (f'{{"messages": [{USER}], "temperature": NaN}}'.encode(), None),
     "Infinity": (f'{{"messages": [{USER}], "temperature": Infinity}}'.encode(), None),
     "huge number": (f'{{"messages": [{USER}], "seed": {"9" * 5000}}}'.encode(), None),

@@ -231,6 +231,89 @@ def fails_soon(server: Serving) -> None:
     assert time.monotonic() - started < 5
 
 
+TOOL_NAMES = ("kept", "other")
+
+
+def with_tools(server: Serving, text: str) -> httpx.Response:
+    """Ask with two tools on offer."""
+    tools = [{"type": "function", "function": {"name": name}} for name in TOOL_NAMES]
+    body = {"model": "org_auto", "messages": [{"role": "user", "content": text}], "tools": tools}
+    answer = server.post(body)
+    assert answer.status_code == 200
+    return answer
+
+
+def asks_natively(server: Serving) -> None:
+    """Check `tools`: they go in the request, in agent mode, and not into the prompt."""
+    quoted = content_of(with_tools(server, "[[demo: quote=payload]]"))
+    assert json.loads(quoted)["mode"] == "agent"
+    assert "json action" not in quoted
+
+
+def content_of(answer: httpx.Response) -> str:
+    """Return the text of an answer."""
+    return str(answer.json()["choices"][0]["message"]["content"])
+
+
+def offers_no_tools(server: Serving) -> None:
+    """Check `tool_forward_enabled`."""
+    answer = with_tools(server, "[[demo: quote=payload]]")
+    assert "kept" not in content_of(answer)
+    assert "tools_off" in answer.headers["x-lingma-notes"]
+
+
+def offers_the_one(server: Serving) -> None:
+    """Check `tool_allowlist`."""
+    quoted = json.loads(content_of(with_tools(server, "[[demo: quote=payload]]")))
+    assert [tool["function"]["name"] for tool in quoted["extra"]["tools"]] == ["kept"]
+
+
+CALL = """[[demo: calls='[[{"name":"kept","arguments":{}}]]']]"""
+
+
+def parks_nothing(server: Serving) -> None:
+    """Check `parked_asks`: the ask is left as soon as its turn is over."""
+    assert "tool_calls" in with_tools(server, CALL).text
+    wait_until(lambda: server.in_flight() == 0, within=10, what="an empty lot")
+
+
+def parks_briefly(server: Serving) -> None:
+    """Check `parked_timeout`: the ask waits for its client, but not for long."""
+    assert "tool_calls" in with_tools(server, CALL).text
+    assert server.in_flight() == 1
+    wait_until(lambda: server.in_flight() == 0, within=10, what="an empty lot")
+
+
+def pings_soon(server: Serving) -> None:
+    """Check `ping_interval`."""
+    assert ": keep-alive" in server.ask("[[demo: first=1]]", stream=True).text
+
+
+def stored_response(server: Serving, text: str = "hello") -> str:
+    """Return the path of a response that was to be stored."""
+    answer = server.post({"model": "org_auto", "input": text}, "/v1/responses")
+    return f"/v1/responses/{answer.json()['id']}"
+
+
+def remembers_in_memory(server: Serving) -> None:
+    """Check `response_store`."""
+    assert server.get(stored_response(server)).status_code == 200
+    assert not list((server.home / "state").glob("responses*"))
+
+
+def forgets_after_seconds(server: Serving) -> None:
+    """Check `response_store_days`, of which a few hundred-thousandths are some seconds."""
+    path = stored_response(server)
+    assert server.get(path).status_code == 200
+    wait_until(lambda: server.get(path).status_code == 404, within=10, what="forgetting")
+
+
+def keeps_three_kilobytes(server: Serving) -> None:
+    """Check `response_store_bytes`."""
+    assert server.get(stored_response(server)).status_code == 200
+    assert server.get(stored_response(server, "x" * 4000)).status_code == 404
+
+
 def free_port() -> int:
     """Return a port on which nobody listens now."""
     with socket.socket() as probe:
@@ -243,6 +326,7 @@ def free_port() -> int:
 ASKED_PORT = 20_817
 ONE_PLACE = ("--demo", "--max-in-flight", "1")
 AGENT = {"LINGMA_DEFAULT_ASK_MODE": "agent"}
+NATIVE = {"LINGMA_DEMO_SIDES": "tools=native"}
 REACHES: dict[str, Reach] = {
     "host": Reach(value="::1", check=listens_on_ipv6),
     "port": Reach(value="PORT", check=listens_on_the_port),
@@ -267,6 +351,15 @@ REACHES: dict[str, Reach] = {
     "default_ask_mode": Reach(value="agent", check=is_asked_with("sessionType", "ask")),
     "first_event_timeout": Reach(value="0.3", check=times_out("first=20")),
     "idle_timeout": Reach(value="0.3", check=times_out("end=silence")),
+    "ping_interval": Reach(value="0.1", check=pings_soon),
+    "tools": Reach(value="native", check=asks_natively),
+    "tool_forward_enabled": Reach(value="false", check=offers_no_tools),
+    "tool_allowlist": Reach(value="kept,absent", check=offers_the_one),
+    "parked_asks": Reach(value="0", check=parks_nothing, environ=NATIVE),
+    "parked_timeout": Reach(value="1", check=parks_briefly, environ=NATIVE),
+    "response_store": Reach(value="memory", check=remembers_in_memory),
+    "response_store_days": Reach(value="0.00003", check=forgets_after_seconds),
+    "response_store_bytes": Reach(value="3000", check=keeps_three_kilobytes),
     "demo": Reach(value="true", check=answers, arguments=()),
     "bin": Reach(value="/bin/false", check=fails_soon, arguments=("--no-auth",), ready=False),
     "work_dir": Reach(value="ELSEWHERE", check=works_in_the_folder),

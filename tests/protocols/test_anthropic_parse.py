@@ -12,7 +12,6 @@ from lingma_cli.core.chat import (
     MediaKind,
     MediaPart,
     Message,
-    OutputFormat,
     Part,
     Role,
     Sampling,
@@ -376,18 +375,19 @@ def test_effort_user_and_stream() -> None:
     assert None is request.output_format
 
 
-def test_fields_of_betas_are_kept() -> None:
-    """None of them is refused: clients would drop a feature and try again."""
-    fields = {
+def test_fields_of_betas_are_accepted() -> None:
+    """None is refused: clients would drop a feature and try again. Those that do no harm when
+    they are left alone are no extras, so nobody notes them.
+    """
+    harmless = {
         "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
         "service_tier": "auto",
-        "container": None,
-        "mcp_servers": [{"type": "url"}],
         "betas": ["x"],
         "cache_control": {"type": "ephemeral"},
     }
+    others = {"mcp_servers": [{"type": "url"}], "container": "c"}
 
-    assert fields == _parse(**fields).extras["anthropic_messages"]
+    assert others == _parse(**harmless, **others).extras["anthropic_messages"]
 
 
 @pytest.mark.parametrize(
