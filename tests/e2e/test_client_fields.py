@@ -57,7 +57,6 @@ QUIET: dict[str, list[dict[str, Any]]] = {
         {"thinking": {"type": "disabled"}},
         {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
         {"service_tier": "auto"},
-        {"container": "container_1"},
         {"betas": ["effort-2025-11-24"]},
         {"cache_control": {"type": "ephemeral"}},
         {"stop_sequences": ["xyz"]},

@@ -57,7 +57,7 @@ async def _one(client: httpx.AsyncClient, url: str, number: int, chunks: int) ->
                 delta = json.loads(line[6:])["choices"][0]["delta"]
                 pieces.append(delta.get("content") or "")
                 frames += bool(pieces[-1])
-            elif line:
+            elif line and not line.startswith(":"):
                 assert line == "data: [DONE]"
     assert frames == chunks
     return "".join(pieces)

@@ -186,6 +186,8 @@ def test_another_layout_is_refused(file: Path, change: str | None) -> None:
 def test_a_locked_database_is_an_error_for_that_call(file: Path) -> None:
     """A lock that outlasts our patience fails the call; later ones work again."""
     fill(file)
+    # Put together here: a traceback quotes the lines of this file.
+    text = " ".join(("top", "secret"))
 
     async def main() -> None:
         async with opened(store_at(file)) as store:
@@ -262,6 +264,8 @@ def test_an_unusable_url_is_an_error_without_its_password(url: str) -> None:
 def test_errors_show_no_stored_text(file: Path) -> None:
     """A failed insert, its causes included, shows nothing of what people have said."""
     fill(file)
+    # Put together here: a traceback quotes the lines of this file.
+    text = " ".join(("top", "secret"))
 
     async def main() -> None:
         async with opened(store_at(file)) as store:
@@ -272,11 +276,11 @@ def test_errors_show_no_stored_text(file: Path) -> None:
             )
             other.close()
             with pytest.raises(LingmaError) as caught:
-                await store.save(response("a", text="top secret"))
+                await store.save(response("a", text=text))
             assert caught.value.kind is ErrorKind.INTERNAL
             assert caught.value.hint
             told = "".join(traceback.format_exception(caught.value))
             assert "INSERT INTO lingma_entries" in told
-            assert "top secret" not in told
+            assert text not in told
 
     asyncio.run(main())
