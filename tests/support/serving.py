@@ -73,8 +73,8 @@ class Serving:
 
     def journal_entries(self) -> list[dict[str, object]]:
         """Return what the demo wrote down so far."""
-        lines = self.journal.read_text().splitlines() if self.journal.exists() else []
-        return [json.loads(line) for line in lines]
+        lines = self.journal.read_text().split("\n") if self.journal.exists() else []
+        return [json.loads(line) for line in lines if line]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
