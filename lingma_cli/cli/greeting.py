@@ -54,7 +54,7 @@ class Greeter:
         return "needed: run `lingma key show`"
 
     def introduce(self, models: Sequence[Model]) -> None:
-        """Say which models there are and how two clients reach them."""
+        """Say which models there are and how some clients reach them."""
         names = [clean_line(model.key) for model in models]
         if not names:
             return
@@ -67,7 +67,7 @@ class Greeter:
 
 
 def client_lines(url: str, *, model: str, key_required: bool) -> tuple[str, ...]:
-    """Return lines for a POSIX shell that ask `model` through two clients."""
+    """Return lines for a POSIX shell that ask `model` through three clients."""
     key = '"$(lingma key show)"' if key_required else "unused"
     header = '-H "authorization: Bearer $(lingma key show)" ' if key_required else ""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hello"}]})
@@ -77,6 +77,9 @@ def client_lines(url: str, *, model: str, key_required: bool) -> tuple[str, ...]
         "\nPython, with `pip install openai`:",
         f"  export OPENAI_BASE_URL={shlex.quote(f'{url}/v1')} OPENAI_API_KEY={key}",
         f"  python3 -c {shlex.quote(python)}",
+        "\nClaude Code:",
+        f"  export ANTHROPIC_BASE_URL={shlex.quote(url)} ANTHROPIC_AUTH_TOKEN={key}",
+        f"  ANTHROPIC_MODEL={shlex.quote(model)} claude",
         "\ncurl:",
         f"  curl {address} -H 'content-type: application/json' {header}-d {shlex.quote(body)}",
     )

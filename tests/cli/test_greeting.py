@@ -85,6 +85,8 @@ def test_a_models_name_cannot_leave_its_quotes() -> None:
     curl = shlex.split(lines[-1])
     assert evil == json.loads(curl[-1])["model"]
     assert "touch" not in curl
+    claude = next(line for line in lines if line.endswith(" claude"))
+    assert [f"ANTHROPIC_MODEL={evil}", "claude"] == shlex.split(claude)
 
 
 def test_without_models_there_is_nothing_to_paste() -> None:
