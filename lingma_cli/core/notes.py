@@ -45,6 +45,7 @@ class NoteCode(Enum):
     TOOL_RETRIED = "tool_retried"
     TOOLS_EMULATED = "tools_emulated"
     TOOLS_OFF = "tools_off"
+    TOOLS_SHORTENED = "tools_shortened"
     USAGE_ESTIMATED = "usage_estimated"
 
 
@@ -80,6 +81,7 @@ MEANINGS: Final[Mapping[NoteCode, str]] = MappingProxyType(
         NoteCode.TOOL_RETRIED: "no call came at first, so the model was asked once more",
         NoteCode.TOOLS_EMULATED: "tools are described in the prompt, and calls read from the text",
         NoteCode.TOOLS_OFF: "tools are switched off and were not offered",
+        NoteCode.TOOLS_SHORTENED: "long descriptions of tools were cut to fit into the prompt",
         NoteCode.USAGE_ESTIMATED: "token counts are an estimate",
     }
 )

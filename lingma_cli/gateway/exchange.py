@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lingma_cli.core.chat import ChatRequest
 from lingma_cli.core.events import ChatEvent, Failed, Finished, Usage
-from lingma_cli.core.grammar import Seal
+from lingma_cli.core.grammar import Seal, broken_off
 from lingma_cli.core.notes import Note
 from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.errors import LingmaError
@@ -146,10 +146,10 @@ class Exchange:
         """Return the next sealed events, empty after the end."""
         while self.end is None:
             try:
-                loose = await self._turn.next_batch()
+                loose = await self._turn.next_batch() or [Failed(error=broken_off())]
             except LingmaError as error:
                 loose = [Failed(error=error)]
-            if batch := self._sealed(loose) if loose else self._seal.close():
+            if batch := self._sealed(loose):
                 if self._keeper.first_event is None:
                     self._keeper.first_event = self._keeper.now()
                 if isinstance(batch[-1], Finished | Failed):

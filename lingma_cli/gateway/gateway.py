@@ -30,6 +30,7 @@ from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_de
 from lingma_cli.gateway.returned import Returned, returned
 from lingma_cli.gateway.tool_asks import DemandedAsk, ToolAsk
 from lingma_cli.gateway.tool_routes import on_route
+from lingma_cli.protocols.openai_chat_parse import LEGACY
 from lingma_cli.transforms.tool_text import ToolTextTransform
 
 _log: Final = logging.getLogger(__name__)
@@ -239,9 +240,8 @@ class Gateway:
         async def put(*, firm: bool) -> ToolAsk:
             await attempt.aclose()
             question = for_engine(request, firm=firm)
-            return ToolAsk(
-                await attempt.enter_async_context(seat.slot.engine.ask(question)), reader()
-            )
+            ask = await attempt.enter_async_context(seat.slot.engine.ask(question))
+            return ToolAsk(ask, reader(), question.notes[len(request.notes) :])
 
         if seat.ask is not None:
             first = ToolAsk(seat.ask, reader())
@@ -280,6 +280,10 @@ class Gateway:
         self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange, caller: str
     ) -> None:
         """Move an ask that waits for results, and its lease, to the lot."""
+        # Results of the old `functions` have no ids, and of several answers only one is continued:
+        # nobody could come back for the ask.
+        if LEGACY in seat.request.extras or seat.request.choices > 1:
+            return
         if exchange.end == _CALLED and turn.ask.pending_calls:
             self.lot.park(
                 Parked(

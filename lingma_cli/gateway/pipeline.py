@@ -15,9 +15,11 @@ from lingma_cli.core.chat import (
     ToolRoute,
     ToolUsePart,
 )
+from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.gateway.exchange import Stage
 from lingma_cli.transforms import output_format, tool_prompt
 from lingma_cli.transforms.hidden_reasoning import HiddenReasoning
+from lingma_cli.transforms.single_call import SingleCall
 from lingma_cli.transforms.stop_sequences import StopSequences
 from lingma_cli.transforms.token_limit import TokenLimit
 from lingma_cli.transforms.tool_history import repaired
@@ -49,21 +51,26 @@ def admitted(request: ChatRequest, options: ToolOptions) -> ChatRequest:
 def for_engine(request: ChatRequest, *, firm: bool = False) -> ChatRequest:
     """Return what the engine is given: instructions of ours added, tools written out.
 
+    What that costs is noted.
+
     Args:
         request: on its route.
         firm: put the demand for a call in firmer words.
     """
     system: list[str] = []
+    notes: list[Note] = []
     messages = request.messages
     if is_described(request):
         parallel = request.parallel_tool_calls
         choice = request.tool_choice
-        system.append(tool_prompt.describe(request.tools, choice, parallel=parallel, firm=firm))
+        offer = tool_prompt.describe(request.tools, choice, parallel=parallel, firm=firm)
+        system.append(offer.text)
+        notes += [Note.of(NoteCode.TOOLS_SHORTENED)] if offer.shortened else []
         messages = tuple(_written_out(messages))
     if request.output_format is not None:
         system.append(output_format.instruction(request.output_format))
     added = (Message(role=Role.SYSTEM, parts=(TextPart(text=text),)) for text in system)
-    return replace(request, messages=(*added, *messages))
+    return replace(request, messages=(*added, *messages), notes=(*request.notes, *notes))
 
 
 def is_described(request: ChatRequest) -> bool:
@@ -74,6 +81,8 @@ def is_described(request: ChatRequest) -> bool:
 def stages(request: ChatRequest) -> list[Stage]:
     """Return what the answer's events go through after its tools have been read."""
     chosen: list[Stage] = []
+    if not request.parallel_tool_calls:
+        chosen.append(SingleCall())
     if not request.show_reasoning:
         chosen.append(HiddenReasoning())
     if request.sampling.stop:

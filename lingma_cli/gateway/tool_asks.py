@@ -39,10 +39,14 @@ class ToolAsk:
     Args:
         ask: the engine's.
         reader: reads calls out of the text; `None` when none are expected there.
+        told: what was degraded when the question was put.
     """
 
-    def __init__(self, ask: Ask, reader: ToolTextTransform | None) -> None:
+    def __init__(
+        self, ask: Ask, reader: ToolTextTransform | None, told: Sequence[Note] = ()
+    ) -> None:
         self.ask = ask
+        self._told = told
         self.learnt: ToolRoute | None = None
         self._reader = reader
         self._has_ended = False
@@ -50,7 +54,7 @@ class ToolAsk:
     @property
     def notes(self) -> Sequence[Note]:
         """What was dropped or degraded so far."""
-        return (*self.ask.notes, *(self._reader.notes if self._reader else ()))
+        return (*self._told, *self.ask.notes, *(self._reader.notes if self._reader else ()))
 
     async def is_alive(self) -> bool:
         """Tell whether the engine gives a sign of life."""

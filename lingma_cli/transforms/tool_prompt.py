@@ -37,12 +37,20 @@ class _Limits:
     parameter: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A section of a prompt; `shortened` when descriptions in it were cut."""
+
+    text: str
+    shortened: bool
+
+
 _LIMITS: Final = (_Limits(8000, 2000), _Limits(2000, 400), _Limits(600, 150), _Limits(200, 0))
 
 
 def describe(
     tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool, firm: bool = False
-) -> str:
+) -> Section:
     """Return the section of a prompt that offers `tools`.
 
     Descriptions are cut, longest first, until the list of tools is not much longer than 60,000
@@ -55,7 +63,7 @@ def describe(
         firm: for a second try, after an answer without a call.
     """
     named = [tool for tool in tools if choice.mode is ToolMode.NAMED and tool.name == choice.name]
-    listed = _listed(named or tools)
+    listed, shortened = _listed(named or tools)
     rules = "\n".join(f"- {rule}" for rule in (*_rules(parallel=parallel), results_hint()))
     sections = [
         "# Tools",
@@ -70,7 +78,7 @@ def describe(
         sections.append(demand)
     if firm:
         sections.append(_FIRM)
-    return "\n\n".join(sections)
+    return Section(text="\n\n".join(sections), shortened=shortened)
 
 
 def results_hint() -> str:
@@ -124,33 +132,42 @@ def _demand(choice: ToolChoice) -> str:
             return ""
 
 
-def _listed(tools: Sequence[Tool]) -> str:
-    text = ""
+def _listed(tools: Sequence[Tool]) -> tuple[str, bool]:
+    """Return the list of tools, and whether descriptions in it were cut."""
+    text, scissors = "", _Scissors()
     for limits in _LIMITS:
-        text = "\n\n".join(_tool(tool, limits) for tool in tools)
+        scissors = _Scissors()
+        text = "\n\n".join(_tool(tool, limits, scissors) for tool in tools)
         if len(text) <= _MOST_CHARACTERS:
             break
-    return text
+    return text, scissors.used
 
 
-def _tool(tool: Tool, limits: _Limits) -> str:
+class _Scissors:
+    """Cuts texts, and knows whether one was too long."""
+
+    def __init__(self) -> None:
+        self.used = False
+
+    def cut(self, text: str, most: int) -> str:
+        if len(text) <= most:
+            return text
+        self.used = True
+        return f"{text[:most].rstrip()}…" if most else ""
+
+
+def _tool(tool: Tool, limits: _Limits, scissors: _Scissors) -> str:
     lines = [f"## {tool.name}"]
-    if description := _cut(tool.description.strip(), limits.tool):
+    if description := scissors.cut(tool.description.strip(), limits.tool):
         lines.append(description)
-    lines.append(f"Parameters: {write(_compact(tool.parameters, limits.parameter))}")
+    lines.append(f"Parameters: {write(_compact(tool.parameters, limits.parameter, scissors))}")
     return "\n".join(lines)
 
 
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
-        return text
-    return f"{text[:most].rstrip()}…" if most else ""
-
-
-def _compact(schema: Any, most: int) -> Any:
+def _compact(schema: Any, most: int, scissors: _Scissors) -> Any:
     """Return a schema without what a model has no use for."""
     if isinstance(schema, list | tuple):
-        return [_compact(item, most) for item in schema]
+        return [_compact(item, most, scissors) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
     compact: dict[str, Any] = {}
@@ -158,12 +175,12 @@ def _compact(schema: Any, most: int) -> Any:
         if key in _USELESS:
             continue
         if key in _OF_SCHEMAS and isinstance(value, Mapping):
-            compact[key] = {name: _compact(inner, most) for name, inner in value.items()}
+            compact[key] = {name: _compact(inner, most, scissors) for name, inner in value.items()}
         elif key == "description" and isinstance(value, str):
-            if description := _cut(value, most):
+            if description := scissors.cut(value, most):
                 compact[key] = description
         elif key in ("enum", "const", "default", "required"):
             compact[key] = value
         else:
-            compact[key] = _compact(value, most)
+            compact[key] = _compact(value, most, scissors)
     return compact

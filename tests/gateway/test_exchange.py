@@ -5,9 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 
 from lingma_cli.core.chat import ChatRequest
-from lingma_cli.core.events import BlockDelta, ChatEvent, Failed, Finished
+from lingma_cli.core.events import (
+    BlockDelta,
+    BlockKind,
+    ChatEvent,
+    Failed,
+    Finished,
+    UsageReported,
+)
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.exchange import Exchange, RecordKeeper
+from lingma_cli.transforms.stop_sequences import StopSequences
 from tests.support.scripted_engine import SILENCE, Script, ScriptedAsk
 from tests.support.strategies import cuts, is_sentence, loose_streams
 from tests.support.virtual_time import run
@@ -42,11 +50,32 @@ def test_whatever_an_engine_says_is_a_sentence(batches: list[list[ChatEvent]]) -
             break
         heard += batch
     stop = next((i for i, e in enumerate(heard) if isinstance(e, Finished | Failed)), len(heard))
-    said = [e.text for e in heard[:stop] if isinstance(e, BlockDelta)]
 
     assert is_sentence(events)
     assert (events[-1], []) == (end, after)
-    assert "".join(said) == "".join(e.text for e in events if isinstance(e, BlockDelta))
+    assert _said(heard[:stop]) == _said(events)
+
+
+def _said(events: list[ChatEvent]) -> str:
+    deltas = [event for event in events if isinstance(event, BlockDelta)]
+    return "".join(delta.text for delta in deltas if delta.kind is not BlockKind.TOOL_CALL)
+
+
+def test_what_a_stage_holds_back_is_told_before_a_bad_end() -> None:
+    """An engine that just stops loses no word, and is counted like any other."""
+
+    async def main() -> list[ChatEvent]:
+        ask = ScriptedAsk([[BlockDelta(kind=BlockKind.TEXT, text="and ST")]], ())
+        exchange = Exchange(REQUEST, ask, (StopSequences(("STOP",)),), _keeper())
+        events: list[ChatEvent] = []
+        while batch := await exchange.next_batch():
+            events += batch
+        return events
+
+    events = run(main())
+
+    assert _said(events) == "and ST"
+    assert [type(event) for event in events[-2:]] == [UsageReported, Failed]
 
 
 def test_aborting_ends_the_events_with_the_reason() -> None:

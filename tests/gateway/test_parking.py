@@ -27,6 +27,7 @@ from lingma_cli.core.events import ChatEvent, Failed, Finished, FinishReason
 from lingma_cli.core.notes import codes
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.pipeline import ToolOptions
+from lingma_cli.protocols.openai_chat_parse import LEGACY
 from tests.support.house import House
 from tests.support.scripted_engine import SILENCE, ScriptedAsk, ScriptedEngine
 from tests.support.tool_turns import (
@@ -104,6 +105,21 @@ def test_three_turns_are_one_ask() -> None:
         ["first", "second", "done"],
         ["tool_calls", "tool_calls", "stop"],
     )
+
+
+@pytest.mark.parametrize(
+    "question", [replace(QUESTION, extras={LEGACY: {}}), replace(QUESTION, choices=2)]
+)
+def test_a_client_that_cannot_come_back(question: ChatRequest) -> None:
+    """Results without ids fit no ask, and of several answers one is continued: none is kept."""
+
+    async def play(house: House, engine: ScriptedEngine) -> tuple[list[str], int]:
+        results = after(call_turn("Read"), result_turn("Read"), request=question)
+        words = [_words(await house.ask(question))]
+        assert len(house.lot) == 0
+        return [*words, _words(await house.ask(results))], len(engine.asks)
+
+    assert _house(play) == (["first", "anew"], 2)
 
 
 def test_a_parked_ask_holds_no_ticket_and_counts_as_load() -> None:
@@ -331,7 +347,8 @@ ENDS: dict[str, tuple[list[object], bool, str]] = {
     "fails": ([[*called("a")[:-1], Failed(error=TROUBLE)]], False, "engine_failed"),
     "raises": ([called("a")[:-1], TROUBLE], False, "engine_failed"),
     "just stops": ([called("a")[:-1]], False, "engine_failed"),
-    "stops": ([[*called("a")[:-1], STOP]], False, "stop"),
+    "has calls and stops": ([[*called("a")[:-1], STOP]], True, "tool_calls"),
+    "has none and stops": ([[STOP]], False, "stop"),
 }
 
 

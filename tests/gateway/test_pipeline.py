@@ -25,6 +25,7 @@ from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_described, stages
 from lingma_cli.transforms.hidden_reasoning import HiddenReasoning
 from lingma_cli.transforms.output_format import JsonAnswer
+from lingma_cli.transforms.single_call import SingleCall
 from lingma_cli.transforms.stop_sequences import StopSequences
 from lingma_cli.transforms.token_limit import TokenLimit
 from tests.support.tool_turns import QUESTION, READ, USER, after, call_turn, result_turn
@@ -171,6 +172,7 @@ def test_stages() -> None:
     """Each where it is asked for, in an order that lets a later one see what an earlier left."""
     everything = replace(
         QUESTION,
+        parallel_tool_calls=False,
         show_reasoning=False,
         output_format=JSON,
         sampling=Sampling(max_tokens=5, stop=("x",)),
@@ -178,6 +180,7 @@ def test_stages() -> None:
 
     assert stages(QUESTION) == []
     assert [type(stage) for stage in stages(everything)] == [
+        SingleCall,
         HiddenReasoning,
         StopSequences,
         TokenLimit,

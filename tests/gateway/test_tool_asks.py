@@ -154,6 +154,25 @@ def test_a_call_at_once(choice: ToolChoice) -> None:
     assert set(heard.notes).isdisjoint({"tool_retried", "tool_choice_unmet"})
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_descriptions_that_are_cut(long: bool) -> None:
+    """A note tells of it, once, whatever comes of the ask; none when all was said."""
+    tool = replace(READ, description="d" * 9000 * long)
+    heard = _heard([[said(PROSE), STOP]], [[said(PROSE), STOP]], tools=(tool,))
+
+    assert (heard.asks, heard.notes.count("tools_shortened")) == (2, int(long))
+
+
+def test_calls_in_both_forms_for_a_client_that_takes_one() -> None:
+    """The first is given, and the others are noted as left out."""
+    one = replace(QUESTION, parallel_tool_calls=False)
+    script = [[said(FENCE)], called("a", name="Bash")]
+    heard = _heard(script, choice=ToolChoice(), route="auto", request=one)
+
+    assert heard.calls == [("Read", GENTLE)]
+    assert "calls_dropped" in heard.notes
+
+
 @pytest.mark.parametrize("choice", [REQUIRED, NAMED], ids=["required", "named"])
 def test_a_call_in_the_second_try(choice: ToolChoice) -> None:
     """Firmer words, nothing of the first answer, one note."""

@@ -39,7 +39,7 @@ def _schemas(prompt: str) -> list[Any]:
 
 def test_each_tool_is_described() -> None:
     """Its name, description and parameters, without what tells a model nothing."""
-    prompt = describe(TOOLS, AUTO, parallel=True)
+    prompt = describe(TOOLS, AUTO, parallel=True).text
 
     assert "## read\nReads a file.\n" in prompt
     assert "## ls\n" in prompt
@@ -51,7 +51,7 @@ def test_each_tool_is_described() -> None:
 def test_the_form_is_one_that_is_understood() -> None:
     """What the prompt shows as a call would be read as one."""
     reader = ToolTextReader([Tool(name="NAME")])
-    given_out = [*reader.feed(describe(TOOLS, AUTO, parallel=True)), *reader.close()]
+    given_out = [*reader.feed(describe(TOOLS, AUTO, parallel=True).text), *reader.close()]
 
     assert [TextCall(name="NAME", arguments='{"KEY": "VALUE"}')] == [
         piece for piece in given_out if isinstance(piece, TextCall)
@@ -60,11 +60,11 @@ def test_the_form_is_one_that_is_understood() -> None:
 
 def test_demands_are_put_into_words() -> None:
     """A call, one call, a certain call; and once more in firmer words."""
-    plain = describe(TOOLS, AUTO, parallel=True)
-    single = describe(TOOLS, AUTO, parallel=False)
-    required = describe(TOOLS, ToolChoice(mode=ToolMode.REQUIRED), parallel=True)
-    named = describe(TOOLS, ToolChoice(mode=ToolMode.NAMED, name="ls"), parallel=True)
-    firm = describe(TOOLS, ToolChoice(mode=ToolMode.REQUIRED), parallel=True, firm=True)
+    plain = describe(TOOLS, AUTO, parallel=True).text
+    single = describe(TOOLS, AUTO, parallel=False).text
+    required = describe(TOOLS, ToolChoice(mode=ToolMode.REQUIRED), parallel=True).text
+    named = describe(TOOLS, ToolChoice(mode=ToolMode.NAMED, name="ls"), parallel=True).text
+    firm = describe(TOOLS, ToolChoice(mode=ToolMode.REQUIRED), parallel=True, firm=True).text
 
     assert len({plain, single, required, named, firm}) == 5
     assert "several blocks in one answer" in plain
@@ -83,12 +83,26 @@ def test_many_tools_are_cut_to_size() -> None:
         Tool(name=f"tool_{n}", description="t" * 9000, parameters={"properties": {"a": long}})
         for n in range(40)
     ]
-    few, many = describe(tools[:2], AUTO, parallel=True), describe(tools, AUTO, parallel=True)
+    few, many = (describe(some, AUTO, parallel=True).text for some in (tools[:2], tools))
 
     assert "t" * 8000 in few
     assert len(many) < 62_000
     assert all(f"## {tool.name}\n" in many for tool in tools)
     assert {"a"} == {name for schema in _schemas(many) for name in schema["properties"]}
+
+
+@pytest.mark.parametrize("key", ["tool", "parameter"])
+def test_it_tells_when_descriptions_were_cut(key: str) -> None:
+    """Of a tool or of a parameter, and only then."""
+    limit = {"tool": 8000, "parameter": 2000}[key]
+
+    def shortened(size: int) -> bool:
+        text = "d" * size
+        schema = {"properties": {"a": {"description": text if key == "parameter" else ""}}}
+        tool = Tool(name="read", description=text if key == "tool" else "", parameters=schema)
+        return describe([tool], AUTO, parallel=True).shortened
+
+    assert (shortened(limit), shortened(limit + 1)) == (False, True)
 
 
 arguments = st.dictionaries(texts, texts | st.integers() | st.lists(texts)).map(json.dumps)

@@ -108,6 +108,8 @@ class LingmaAsk:
         self._deadline = 0.0
         self._begun = False
         self._pile: list[ChatEvent] = []
+        # Of the pile, what belongs to a turn that is over.
+        self._turn_end = 0
         self._pile_size = 0
         self._high_since: float | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -151,7 +153,10 @@ class LingmaAsk:
         while not self._pile and not self._answer.ended and not self._turn_over:
             self._waiter = self._loop.create_future()
             await self._waiter
-        batch, self._pile, self._pile_size, self._high_since = self._pile, [], 0, None
+        # What comes after the turn's end is for the next one, however late this one is read.
+        end = self._turn_end if self._turn_over else len(self._pile)
+        batch, self._pile, self._turn_end = self._pile[:end], self._pile[end:], 0
+        self._pile_size, self._high_since = 0, None
         return batch
 
     def abort(self, error: LingmaError) -> None:
@@ -176,6 +181,9 @@ class LingmaAsk:
         if push.sessionId:
             self.session_id = push.sessionId
         events = self._answer.read(method, push)
+        if events and isinstance(events[-1], Finished):
+            # Of what was announced no more will come.
+            self._perform(self._calls.settle(self._ids))
         if events and isinstance(events[-1], Finished) and self._calls.ready:
             # A build that does not wait for results: what it asked for is still the client's.
             events = [*events[:-1], *self._given(), _CALLED]
@@ -262,7 +270,7 @@ class LingmaAsk:
     def _end_turn(self) -> None:
         """End this turn's events with the calls; the answer itself goes on after their results."""
         self._add([*self._answer.end_turn(), *self._given(), _CALLED])
-        self._turn_over = True
+        self._turn_over, self._turn_end = True, len(self._pile)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -216,6 +216,25 @@ def test_what_is_said_while_the_client_is_away(stream: bool) -> None:
     ]
 
 
+def test_what_is_said_before_the_client_has_heard_the_end() -> None:
+    """A client that reads slowly loses nothing of it: it belongs to the next turn."""
+
+    async def play(table: Table) -> tuple[list[Line], list[Line]]:
+        await table.invoke()
+        while not (pending := table.ask.pending_calls):
+            await table.read()
+        await table.say("one ")
+        await table.read()
+        first = await table.lines()
+        assert await table.ask.next_batch() == []
+        table.resume(dict.fromkeys(pending, "done"))
+        await table.say("two")
+        await table.push("chat/finish", statusCode=200)
+        return first, await table.lines()
+
+    assert _at_table(play) == (QUIET, [("text", "one two"), ("finished", "stop")])
+
+
 def test_calls_of_one_step_come_together() -> None:
     """In one turn, each with an id of its own, synchronous or not."""
 
@@ -368,6 +387,18 @@ def test_an_answer_that_does_not_wait_for_its_calls(parallel: bool) -> None:
     given, dropped = (["Read", "Bash"], ()) if parallel else (["Read"], ("calls_dropped",))
 
     assert _at_table(play, request) == (given, frozenset(), dropped)
+
+
+def test_an_answer_that_ends_with_an_approved_call() -> None:
+    """Nobody has asked to run it, and nobody else will: it is the client's too."""
+
+    async def play(table: Table) -> list[Line]:
+        await table.sync(name="Read", parameters={"path": "a"})
+        await table.heard("tool/call/approve")
+        await table.push("chat/finish", statusCode=200, fullAnswer="")
+        return await table.lines()
+
+    assert _at_table(play) == [("tool_call", '{"path": "a"}'), ("finished", "tool_calls")]
 
 
 def test_an_answer_that_fails_with_calls_under_way() -> None:
