@@ -66,7 +66,9 @@ MEANINGS: Final[Mapping[NoteCode, str]] = MappingProxyType(
         NoteCode.REASONING_DROPPED: "reasoning of earlier turns is not sent again",
         NoteCode.REASONING_EFFORT_IGNORED: "Lingma takes no reasoning effort",
         NoteCode.REASONING_HIDDEN: "the model's reasoning is not shown, as the request asks",
-        NoteCode.RESPONSE_FORMAT_EMULATED: "the output format was asked for in the prompt",
+        NoteCode.RESPONSE_FORMAT_EMULATED: (
+            "the output format was asked for in the prompt; the answer is checked but for patterns"
+        ),
         NoteCode.RESPONSE_FORMAT_UNMET: "the answer does not fit the output format",
         NoteCode.RESULT_MISSING: "an earlier call has no result; one was made up that says so",
         NoteCode.RESULT_ORPHANED: "a result that belongs to no call is sent as plain text",

@@ -47,6 +47,7 @@ class Document(msgspec.Struct, tag="document"):
     source: Source
     title: str | None = None
     context: str | None = None
+    citations: Any = None
 
 
 class SearchResult(msgspec.Struct, tag="search_result"):
@@ -138,6 +139,7 @@ class BodyTool(msgspec.Struct):
     input_schema: dict[str, Any] | None = None
     defer_loading: bool | None = None
     strict: bool | None = None
+    input_examples: Any = None
 
 
 class BodyToolChoice(msgspec.Struct):
@@ -168,6 +170,7 @@ class OutputConfig(msgspec.Struct):
 
     effort: str | None = None
     format: Format | None = None
+    task_budget: Any = None
 
 
 class Metadata(msgspec.Struct):

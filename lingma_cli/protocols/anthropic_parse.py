@@ -78,6 +78,8 @@ def parse(body: bytes) -> ChatRequest:
         raise _no_threads()
     if not shape.messages:
         raise invalid("at least one message is needed", param="messages")
+    if shape.max_tokens is not None and shape.max_tokens < 0:
+        raise invalid("must not be negative", param="max_tokens")
     reader = _Reader()
     messages = tuple(reader.messages(shape))
     tools = tuple(reader.tools(shape.tools or ()))
@@ -97,7 +99,7 @@ def parse(body: bytes) -> ChatRequest:
             stop=tuple(shape.stop_sequences or ()),
         ),
         reasoning_effort=output.effort if output is not None else None,
-        output_format=_output_format(shape),
+        output_format=reader.output_format(shape),
         stream=bool(shape.stream),
         include_usage=True,
         show_reasoning=reader.show_reasoning(shape.thinking),
@@ -116,14 +118,6 @@ def _no_threads() -> LingmaError:
         param="thread",
         details={"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
     )
-
-
-def _output_format(shape: Body) -> OutputFormat | None:
-    format_ = shape.output_config.format if shape.output_config is not None else None
-    format_ = format_ or shape.output_format
-    if format_ is None or format_.type != "json_schema":
-        return None
-    return OutputFormat(schema=format_.schema, param="output_config.format.schema")
 
 
 class _Reader:
@@ -210,6 +204,8 @@ class _Reader:
 
     def _document(self, block: Document, path: str) -> Iterator[Part]:
         source = block.source
+        if isinstance(block.citations, dict) and block.citations.get("enabled"):
+            self._ignore(f"{path}.citations")
         for text in filter(None, (block.title, block.context)):
             yield TextPart(text=text)
         if source.type == "content":
@@ -231,6 +227,22 @@ class _Reader:
     def _drop(self, what: str, path: str) -> None:
         self.notes.append(Note(code=NoteCode.PART_DROPPED, text=f"{what} in {path}"))
 
+    def _ignore(self, path: str) -> None:
+        self.notes.append(Note(code=NoteCode.FIELDS_IGNORED, text=f"not forwarded: {path}"))
+
+    def output_format(self, shape: Body) -> OutputFormat | None:
+        """Return what the answer's text should be; what cannot be followed is noted."""
+        output = shape.output_config
+        if output is not None and output.task_budget is not None:
+            self._ignore("output_config.task_budget")
+        format_ = (output.format if output is not None else None) or shape.output_format
+        if format_ is None:
+            return None
+        if format_.type != "json_schema":
+            self._ignore(f"an output format of type {format_.type!r}")
+            return None
+        return OutputFormat(schema=format_.schema, param="output_config.format.schema")
+
     def tools(self, items: Iterable[BodyTool]) -> Iterator[Tool]:
         """Yield the client's own tools that are offered at the end of the conversation."""
         names: set[str] = set()
@@ -245,6 +257,8 @@ class _Reader:
                 self._leave_out(NoteCode.TOOL_DEFERRED, f"tool {item.name!r}")
             else:
                 names.add(item.name)
+                if item.input_examples:
+                    self._ignore(f"tools[{index}].input_examples")
                 yield Tool(
                     name=item.name,
                     description=item.description or "",
@@ -278,8 +292,7 @@ class _Reader:
         if thinking is None:
             return False
         if thinking.budget_tokens is not None:
-            sentence = "not forwarded: thinking.budget_tokens"
-            self.notes.append(Note(code=NoteCode.FIELDS_IGNORED, text=sentence))
+            self._ignore("thinking.budget_tokens")
         return thinking.type != "disabled" and thinking.display != "omitted"
 
 

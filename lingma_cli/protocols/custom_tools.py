@@ -45,7 +45,7 @@ def to_text(arguments: str) -> str:
     """
     try:
         value = msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return arguments
     if isinstance(value, dict) and isinstance(value.get(_INPUT), str):
         text: str = value[_INPUT]

@@ -157,7 +157,8 @@ class Encoder:
         return self._chunk({"function_call": function}) if self._calls == 1 else b""
 
     def _start(self, model: str) -> bytes:
-        self._model = model
+        if self._choice < 0:
+            self._model = model
         self._choice += 1
         self._calls = 0
         marked = self._chunk({"content": "\0"})

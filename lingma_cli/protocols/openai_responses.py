@@ -6,7 +6,7 @@ name and a `sequence_number`; `[DONE]` follows the terminal event, whichever it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +55,7 @@ _TEXT: Final = "response.output_text"
 _REASONING: Final = "response.reasoning_summary_text"
 _ARGUMENTS: Final = "response.function_call_arguments"
 _INPUT: Final = "response.custom_tool_call_input"
+_LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def parse(body: bytes) -> ChatRequest:
@@ -75,6 +76,8 @@ def parse(body: bytes) -> ChatRequest:
         raise invalid("something to answer is needed", param="input")
     if shape.background:
         notes.append(Note.of(NoteCode.BACKGROUND_IGNORED))
+    if ignored := ", ".join(_ignored(shape)):
+        notes.append(Note(code=NoteCode.FIELDS_IGNORED, text=f"not forwarded: {ignored}"))
     return ChatRequest(
         model=shape.model or "",
         messages=messages,
@@ -95,6 +98,16 @@ def parse(body: bytes) -> ChatRequest:
         thread=thread,
         notes=(*notes, *reading.notes),
     )
+
+
+def _ignored(shape: Body) -> Iterator[str]:
+    """Yield the names of fields, not in `extras`, without which the answer is another."""
+    if shape.text is not None and shape.text.verbosity is not None:
+        yield "text.verbosity"
+    if shape.top_logprobs:
+        yield "top_logprobs"
+    if isinstance(shape.include, list) and _LOGPROBS in shape.include:
+        yield _LOGPROBS
 
 
 def _thread(value: Mapping[str, Any], shape: Body) -> ResponsesThread:

@@ -127,6 +127,7 @@ class Text(msgspec.Struct):
     """The settings of the answer's text."""
 
     format: TextFormat | None = None
+    verbosity: str | None = None
 
 
 class Body(msgspec.Struct):

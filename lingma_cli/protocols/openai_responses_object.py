@@ -106,7 +106,8 @@ def response_object(
         **_unsaid(),
         **said,
     }
-    whole["text"] = {"format": {"type": "text"}, **whole["text"]}
+    text = {name: value for name, value in whole["text"].items() if value is not None}
+    whole["text"] = {"format": {"type": "text"}, **text}
     whole["tools"] = [_tool(tool) for tool in whole["tools"]]
     if answer.usage is not None:
         whole["usage"] = _usage(answer.usage)

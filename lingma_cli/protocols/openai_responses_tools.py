@@ -101,10 +101,10 @@ def read_choice(
 ) -> tuple[tuple[Tool, ...], ToolChoice]:
     """Return the tools that may be called, and the choice among them.
 
-    A choice that cannot be followed, of a hosted or unknown tool, leaves a note.
+    A choice of a hosted tool cannot be followed and leaves a note.
 
     Raises:
-        LingmaError: the choice is malformed.
+        LingmaError: the choice is malformed, or names a tool that is not offered.
     """
     if choice is None:
         return tools, ToolChoice()
@@ -121,9 +121,8 @@ def read_choice(
             # A bare name is a tool of no namespace first.
             chosen = min(meant, key=lambda tool: tool.namespace is not None)
             return tools, ToolChoice(mode=ToolMode.NAMED, name=chosen.name)
-        notes.append(_ignored(f"the chosen tool {name!r} is not offered"))
-    else:
-        notes.append(_ignored(f"a choice of type {kind!r} cannot be followed"))
+        raise invalid("names a tool that is not offered", param="tool_choice.name")
+    notes.append(_ignored(f"a choice of type {kind!r} cannot be followed"))
     return tools, ToolChoice()
 
 

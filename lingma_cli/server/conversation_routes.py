@@ -98,8 +98,8 @@ class ConversationRoutes:
         return decode_object(raw or b"{}")
 
     def _items(self, body: Mapping[str, Any]) -> Sequence[Json]:
-        items = body.get("items") or ()
-        if not isinstance(items, list | tuple) or not all(isinstance(item, dict) for item in items):
+        items = [] if body.get("items") is None else body["items"]
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise invalid("must be a list of items", param="items")
         wanted = normalised(items)
         # A malformed item is refused now, not by every later turn.
@@ -117,7 +117,7 @@ def _key(request: Request) -> tuple[str, str]:
 
 
 def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = body.get("metadata") or {}
+    metadata = {} if body.get("metadata") is None else body["metadata"]
     if not isinstance(metadata, dict):
         raise invalid("must be an object", param="metadata")
     return metadata

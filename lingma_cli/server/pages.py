@@ -6,6 +6,7 @@ Source: OpenAI API reference, query parameters `limit` (1 to 100, default 20), `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from lingma_cli.protocols.fields import invalid
 
 _LONGEST: Final = 100
 _USUAL: Final = "20"
+_NUMBER: Final = re.compile(r"[0-9]{1,3}")
 
 
 def page_of(items: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def page_of(items: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> dic
         LingmaError: a parameter is no good.
     """
     limit = query.get("limit", _USUAL)
-    if not limit.isdecimal() or not 1 <= int(limit) <= _LONGEST:
+    if not _NUMBER.fullmatch(limit) or not 1 <= int(limit) <= _LONGEST:
         raise invalid(f"must be a number from 1 to {_LONGEST}", param="limit")
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):

@@ -5,6 +5,7 @@ Source: OpenAI API reference, "Responses" (create, get, delete, cancel, list inp
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,15 +36,21 @@ from lingma_cli.server.replies import json_app
 from lingma_cli.sessions.stored import Json, ResponseStore, StoredResponse
 
 _log: Final = logging.getLogger(__name__)
+# A cancel waits so long for the end, which a client that does not read can hold up.
+_END_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
-    """A response under way; `created` is seconds since the epoch."""
+    """A response under way; `created` is seconds since the epoch.
+
+    `ended` becomes its answer once that is stored, or `None` if nobody waited for its end.
+    """
 
     exchange: Exchange
     asked: ChatRequest
     created: int
+    ended: asyncio.Future[Collector | None]
 
 
 class ResponseRoutes:
@@ -76,15 +83,21 @@ class ResponseRoutes:
                 protocol=openai_responses.NAME,
                 caller=owner,
             ) as exchange:
-                self._running[key] = _Running(exchange=exchange, asked=asked, created=created)
+                ended = asyncio.get_running_loop().create_future()
+                self._running[key] = _Running(
+                    exchange=exchange, asked=asked, created=created, ended=ended
+                )
                 try:
                     yield exchange
                 finally:
                     del self._running[key]
+                    if not ended.done():
+                        ended.set_result(None)
 
         async def remember(answer: Collector) -> None:
             if answer.error is None or asked.stream:
                 await self._remember(asked, answer, owner, response_id, created)
+            self._running[key].ended.set_result(answer)
 
         envelope = Envelope(
             protocol=openai_responses.PROTOCOL,
@@ -107,18 +120,21 @@ class ResponseRoutes:
         return json_app({"id": response_id, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> ASGIApp:
-        """Stop a response under way; one that has ended is returned as it is."""
+        """Stop a response under way, and return what became of it; so too one that has ended."""
         owner, response_id = self._key(request)
         running = self._running.get((owner, response_id))
         if running is None:
             return json_app((await self._stored(request)).body)
         running.exchange.abort(LingmaError(ErrorKind.CANCELLED, "the response was cancelled"))
+        # The end may have come first, and what is told here is what is stored.
+        await asyncio.wait([running.ended], timeout=_END_SECONDS)
+        answer = running.ended.result() if running.ended.done() else None
         body = response_object(
             running.asked,
-            None,
+            answer,
             response_id=response_id.removeprefix("resp_"),
             created=running.created,
-            status=Status.CANCELLED,
+            status=Status.CANCELLED if answer is None else status_of(answer),
         )
         return json_app(body)
 

@@ -4,7 +4,8 @@ Models wrap JSON in fences and sentences, so text that does not begin with a bra
 end, where the first value in it that fits goes out alone. Text that fits nowhere stays as it is.
 
 Source of the checks: JSON Schema, by the package `jsonschema`; references are followed inside the
-schema only, so nothing is ever fetched.
+schema only, so nothing is ever fetched, and patterns are not checked: one that backtracks would
+stop the whole server.
 """
 
 from __future__ import annotations
@@ -84,6 +85,21 @@ def _draft(schema: Mapping[str, Any]) -> Any:
         return Draft202012Validator
 
 
+def _without_patterns(schema: Mapping[str, Any]) -> Any:
+    """Return the validator class for answers, which never runs a client's regular expression."""
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    unchecked = ["pattern"]
+    if b'"patternProperties"' in msgspec.json.encode(schema):
+        # The last two would look at its patterns, too.
+        unchecked += ["patternProperties", "additionalProperties", "unevaluatedProperties"]
+    return extend(_draft(schema), dict.fromkeys(unchecked, _accept))
+
+
+def _accept(*_: object) -> None:
+    """Find no fault, in the form of a keyword's check."""
+
+
 def _fits(value: Any, format_: OutputFormat) -> bool:
     if format_.schema is None:
         return isinstance(value, dict)
@@ -92,8 +108,8 @@ def _fits(value: Any, format_: OutputFormat) -> bool:
 
     schema = dict(format_.schema)
     try:
-        return bool(_draft(schema)(schema, registry=Registry()).is_valid(value))
-    except (Unresolvable, RecursionError, ArithmeticError, ValueError, re.error):
+        return bool(_without_patterns(schema)(schema, registry=Registry()).is_valid(value))
+    except (Unresolvable, RecursionError, ArithmeticError, ValueError):
         # A schema that cannot be followed vouches for nothing.
         return False
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from lingma_cli.core.chat import Tool, ToolChoice, ToolMode
 from lingma_cli.transforms.json_repair import read_value, write
 
 _MOST_CHARACTERS: Final = 60_000
+# A schema that goes deeper says no more to a model.
+_DEEPEST: Final = 64
 _FENCE: Final = "```json action\n{body}\n```"
 _OFFER: Final = (
     "You can use the tools listed below. They are run for you, outside this conversation, and "
@@ -39,7 +42,7 @@ class _Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A section of a prompt; `shortened` when descriptions in it were cut."""
+    """A section of a prompt; `shortened` when something in it was cut."""
 
     text: str
     shortened: bool
@@ -54,7 +57,7 @@ def describe(
     """Return the section of a prompt that offers `tools`.
 
     Descriptions are cut, longest first, until the list of tools is not much longer than 60,000
-    characters; names and schemas always stay whole.
+    characters; names always stay whole, schemas down to a depth of 64.
 
     Args:
         tools: what is offered; only the demanded one is listed when there is one.
@@ -164,23 +167,27 @@ def _tool(tool: Tool, limits: _Limits, scissors: _Scissors) -> str:
     return "\n".join(lines)
 
 
-def _compact(schema: Any, most: int, scissors: _Scissors) -> Any:
+def _compact(schema: Any, most: int, scissors: _Scissors, depth: int = _DEEPEST) -> Any:
     """Return a schema without what a model has no use for."""
-    if isinstance(schema, list | tuple):
-        return [_compact(item, most, scissors) for item in schema]
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, list | tuple | Mapping):
         return schema
+    if not depth:
+        scissors.used = True
+        return {}
+    compacted = partial(_compact, most=most, scissors=scissors, depth=depth - 1)
+    if not isinstance(schema, Mapping):
+        return [compacted(item) for item in schema]
     compact: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _USELESS:
             continue
         if key in _OF_SCHEMAS and isinstance(value, Mapping):
-            compact[key] = {name: _compact(inner, most, scissors) for name, inner in value.items()}
+            compact[key] = {name: compacted(inner) for name, inner in value.items()}
         elif key == "description" and isinstance(value, str):
             if description := scissors.cut(value, most):
                 compact[key] = description
         elif key in ("enum", "const", "default", "required"):
             compact[key] = value
         else:
-            compact[key] = _compact(value, most, scissors)
+            compact[key] = compacted(value)
     return compact

@@ -64,6 +64,31 @@ def test_wrong_bodies(demo: Serving, name: str) -> None:
     assert len(answer.content) < 1000
 
 
+@pytest.mark.parametrize(
+    "limit", ["", "0", "101", "-1", "1.0", "x", "\u00b2", "\u0663", "1" * 5000]
+)
+def test_wrong_page_sizes(demo: Serving, limit: str) -> None:
+    """What is no number from 1 to 100 is a 400 that names the parameter, however long it is."""
+    talk = demo.post({}, "/v1/conversations").json()["id"]
+
+    answer = demo.get(f"/v1/conversations/{talk}/items", params={"limit": limit})
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "limit")
+
+
+@pytest.mark.parametrize("value", [[], "", 0, False, "x", 5])
+@pytest.mark.parametrize("name", ["metadata", "items"])
+def test_wrong_conversations(demo: Serving, name: str, value: object) -> None:
+    """A field of a wrong type is named, though it be empty; `null` is as good as absence."""
+    answer = demo.post({name: value}, "/v1/conversations")
+
+    if name == "items" and value == []:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+    assert demo.post({name: None}, "/v1/conversations").status_code == 200
+
+
 def test_a_hundred_megabytes(demo: Serving) -> None:
     """A body over the limit is refused, declared or chunked, without being read to its end."""
     declared = raw(

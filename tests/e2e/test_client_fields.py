@@ -44,7 +44,7 @@ QUIET: dict[str, list[dict[str, Any]]] = {
         {"prompt_cache_key": "thread-1"},
         {"client_metadata": {"a": "b"}},
         {"metadata": {"a": "b"}},
-        {"text": {"format": {"type": "text"}, "verbosity": "low"}},
+        {"text": {"format": {"type": "text"}}},
         {"truncation": "auto"},
         {"max_output_tokens": 900},
         {"service_tier": "auto"},
@@ -96,6 +96,7 @@ NOTED: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"tools": [FUNCTION, {"type": "from_tomorrow"}]}, "tool_dropped"),
     (RESPONSES, {"temperature": 0.5}, "sampling_ignored"),
     (RESPONSES, {"reasoning": {"effort": "high"}}, "reasoning_effort_ignored"),
+    (RESPONSES, {"text": {"format": {"type": "text"}, "verbosity": "low"}}, "fields_ignored"),
     (RESPONSES, {"background": True}, "background_ignored"),
     *(
         (RESPONSES, {"tools": [FLAT, {"type": kind}]}, "tool_dropped")

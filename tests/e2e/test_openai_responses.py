@@ -362,9 +362,8 @@ def test_a_response_under_way_is_cancelled(client: openai.OpenAI, demo: Serving)
     *_, last = stream
 
     assert (cancelled.id, cancelled.status) == (first.response.id, "cancelled")
-    assert cancelled.output_text == ""
     assert last.type == "response.failed"
-    assert client.responses.retrieve(first.response.id).status == "cancelled"
+    assert client.responses.retrieve(first.response.id) == cancelled
     assert client.responses.cancel(first.response.id).status == "cancelled"
     assert asks(demo) == before + 1
     wait_until(lambda: demo.in_flight() == 0, within=5, what="released leases")

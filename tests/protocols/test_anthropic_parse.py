@@ -390,6 +390,36 @@ def test_fields_of_betas_are_accepted() -> None:
     assert others == _parse(**harmless, **others).extras["anthropic_messages"]
 
 
+def _document(**fields: Any) -> list[dict[str, Any]]:
+    source = {"type": "text", "media_type": "text/plain", "data": "d"}
+    return [{"role": "user", "content": [{"type": "document", "source": source, **fields}]}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "noted"),
+    [
+        ({"output_config": {"format": {"type": "grammar"}}}, ("fields_ignored",)),
+        ({"output_config": {"task_budget": {"type": "tokens"}}}, ("fields_ignored",)),
+        ({"tools": [F | {"input_examples": [{"a": 1}]}]}, ("fields_ignored",)),
+        ({"messages": _document(citations={"enabled": True})}, ("fields_ignored",)),
+        ({"messages": _document(citations={"enabled": False})}, ()),
+        ({"messages": _document(citations="odd")}, ()),
+    ],
+)
+def test_inner_fields_that_are_not_followed(fields: dict[str, Any], noted: tuple[str, ...]) -> None:
+    """What changes the answer and is not forwarded is noted."""
+    assert noted == codes(_parse(**fields).notes)
+
+
+def test_a_negative_limit_is_refused() -> None:
+    """No tokens may be asked for, fewer not."""
+    with pytest.raises(LingmaError) as caught:
+        _parse(max_tokens=-1)
+
+    assert caught.value.param == "max_tokens"
+    assert _parse(max_tokens=0).sampling == Sampling(max_tokens=0)
+
+
 @pytest.mark.parametrize(
     "thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}]
 )

@@ -21,6 +21,7 @@ def test_any_text_comes_back(text: str) -> None:
         ("*** Begin Patch", "*** Begin Patch"),
         ('"raw"', "raw"),
         ('{"patch": "x"}', '{"patch": "x"}'),
+        pytest.param("[" * 100_000, "[" * 100_000, id="deep"),
     ],
 )
 def test_arguments_of_another_form_are_not_lost(arguments: str, text: str) -> None:

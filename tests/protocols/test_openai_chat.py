@@ -193,6 +193,15 @@ def test_calls_are_counted_anew_in_each_choice() -> None:
     assert indexes == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
+@pytest.mark.parametrize("other", ["n", ""])
+def test_all_choices_have_one_model(other: str) -> None:
+    """Engines may name it differently, and a choice that is refused has none."""
+    failed = Failed(error=LingmaError(ErrorKind.OVERLOADED, "x"))
+    *chunks, _ = _stream([*_said("a", 2), Started(model=other), failed], TWO)
+
+    assert {chunk["model"] for chunk in chunks} == {"m"}
+
+
 def test_a_choice_that_fails_ends_the_stream_without_done() -> None:
     """What was said before stays."""
     failed = Failed(error=LingmaError(ErrorKind.ENGINE_FAILED, "x"))

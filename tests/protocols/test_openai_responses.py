@@ -102,7 +102,7 @@ def test_the_rest_of_a_request() -> None:
 )
 def test_output_formats(format_: Any, expected: OutputFormat | None) -> None:
     """The format stands flat in `text`."""
-    request = _parse(text={"format": format_, "verbosity": "low"})
+    request = _parse(text={"format": format_})
 
     assert expected == request.output_format
     assert request.notes == ()
@@ -164,10 +164,12 @@ def test_harmless_fields_leave_no_trace() -> None:
         "prompt_cache_key": "k",
         "service_tier": "auto",
         "stream_options": {"include_obfuscation": False},
+        "top_logprobs": 0,
     }
     request = _parse(**harmless, moderation={"a": 1}, x=[None])
 
     assert request.extras == {"openai_responses": {"moderation": {"a": 1}, "x": [None]}}
+    assert request.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -178,6 +180,9 @@ def test_harmless_fields_leave_no_trace() -> None:
         ({"tool_choice": {"type": "web_search"}}, "tool_choice_ignored"),
         ({"input": [{"role": "user", "content": "hi"}, {"type": "x"}]}, "part_dropped"),
         ({"text": {"format": {"type": "grammar"}}}, "fields_ignored"),
+        ({"text": {"verbosity": "low"}}, "fields_ignored"),
+        ({"top_logprobs": 3}, "fields_ignored"),
+        ({"include": ["message.output_text.logprobs"]}, "fields_ignored"),
     ],
 )
 def test_what_is_not_followed_leaves_a_note(fields: dict[str, Any], code: str) -> None:

@@ -105,6 +105,13 @@ def test_what_was_not_asked_has_a_default() -> None:
     assert (told["store"], told["conversation"], told["metadata"]) == (True, None, {})
 
 
+def test_null_in_the_settings_of_the_text_is_as_good_as_absence() -> None:
+    """OpenAI's schema knows no format that is null."""
+    told = whole(asked(text={"format": None, "verbosity": None}))
+
+    assert told["text"] == {"format": {"type": "text"}}
+
+
 @pytest.mark.parametrize("conversation", ["conv_1", {"id": "conv_1"}])
 def test_the_conversation_is_an_object(conversation: Any) -> None:
     """It is told as an object however it was named."""

@@ -138,3 +138,14 @@ def test_a_result_tells_whose_it_is() -> None:
     assert written_result("c1", "", "", is_error=True) == (
         "Tool result for id c1 (the call failed):\n(no output)"
     )
+
+
+def test_a_schema_without_end() -> None:
+    """It is cut at a depth that nobody reads, and told; nothing overflows."""
+    nested: Any = {}
+    for _ in range(950):
+        nested = {"items": [nested]}
+    section = describe([Tool(name="read", parameters=nested)], AUTO, parallel=True)
+
+    assert section.shortened
+    assert section.text.count("items") == 32

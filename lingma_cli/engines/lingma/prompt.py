@@ -171,7 +171,8 @@ def losses(request: ChatRequest, images: Collection[str] = ()) -> Iterator[Note]
         yield Note.of(NoteCode.MEDIA_DROPPED)
     if any(isinstance(part, ReasoningPart) for part in parts):
         yield Note.of(NoteCode.REASONING_DROPPED)
-    unknown = [name for fields in request.extras.values() for name in fields]
+    fields = [item for extras in request.extras.values() for item in extras.items()]
+    unknown = [name for name, value in fields if value is not None]
     unknown += ["user"] if request.user is not None else []
     if unknown:
         yield Note(code=NoteCode.FIELDS_IGNORED, text=f"not forwarded: {', '.join(unknown)[:200]}")

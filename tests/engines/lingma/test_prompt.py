@@ -203,6 +203,7 @@ MEDIA = _turn(Role.USER, MediaPart(kind=MediaKind.FILE, reference="x"))
         (replace(HI, reasoning_effort="low"), ["reasoning_effort_ignored"]),
         (replace(HI, user="me"), ["fields_ignored"]),
         (replace(HI, extras={"openai_chat": {"logprobs": True}}), ["fields_ignored"]),
+        (replace(HI, extras={"openai_chat": {"logprobs": None}}), []),
     ],
 )
 def test_what_an_ask_cannot_carry_is_noted(request_: ChatRequest, codes: list[str]) -> None:
