@@ -2,7 +2,8 @@
 
 Loose in: deltas may come without `BlockOpened` and `BlockClosed`, and kinds may alternate.
 Strict out: every delta stands inside a block of its own kind, one block open at a time; empty
-deltas are dropped, and a usage report inside a block waits for the block's end.
+deltas are dropped, and so are arguments outside any call, which has no name to be inferred from. A
+usage report inside a block waits for the block's end.
 """
 
 from __future__ import annotations
@@ -35,8 +36,7 @@ class BlockBrackets:
         for event in events:
             match event:
                 case BlockDelta(kind=kind, text=text):
-                    if text:
-                        self._enter(kind, out)
+                    if text and self._enter(kind, out):
                         out.append(event)
                 case BlockOpened(kind=kind):
                     self._leave(out)
@@ -51,12 +51,16 @@ class BlockBrackets:
                     out.append(event)
         return out
 
-    def _enter(self, kind: BlockKind, out: list[ChatEvent]) -> None:
+    def _enter(self, kind: BlockKind, out: list[ChatEvent]) -> bool:
+        """Be in a block of `kind`; tell whether there is one."""
         if self._open is kind:
-            return
+            return True
+        if kind is BlockKind.TOOL_CALL:
+            return False
         self._leave(out)
         self._open = kind
         out.append(BlockOpened(kind=kind))
+        return True
 
     def _leave(self, out: list[ChatEvent]) -> None:
         if self._open is not None:

@@ -1,7 +1,8 @@
 """The law of the stream: one beginning, exactly one end, whatever dies in between.
 
 `Seal` is fed what an engine gave, in batches, and returns a stream that obeys the grammar in
-`events`. `close` ends a stream that has not ended by itself; after the end everything is dropped.
+`events`, and whose good end says `TOOL_CALLS` if and only if it has calls, unless it was cut.
+`close` ends a stream that has not ended by itself; after the end everything is dropped.
 Encoders see only sealed streams, so "the stream always completes" is proved here and nowhere else.
 """
 
@@ -10,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lingma_cli.core.blocks import BlockBrackets
-from lingma_cli.core.events import ChatEvent, Failed, Finished, Started
+from lingma_cli.core.events import (
+    BlockKind,
+    BlockOpened,
+    ChatEvent,
+    Failed,
+    Finished,
+    FinishReason,
+    Started,
+)
 from lingma_cli.errors import ErrorKind, LingmaError
 
 
@@ -27,6 +36,7 @@ class Seal:
         self._input_tokens = input_tokens
         self._brackets = BlockBrackets()
         self._started = False
+        self._has_calls = False
         self.ended = False
 
     def feed(self, events: Iterable[ChatEvent]) -> list[ChatEvent]:
@@ -43,12 +53,22 @@ class Seal:
             if not self._started:
                 self._started = True
                 lawful.append(self._beginning(self._model))
-            lawful.append(event)
+            if isinstance(event, BlockOpened):
+                self._has_calls |= event.kind is BlockKind.TOOL_CALL
+            lawful.append(self._ending(event) if isinstance(event, Finished) else event)
             self.ended = isinstance(event, Finished | Failed)
         return lawful
 
     def _beginning(self, model: str) -> Started:
         return Started(model=model, input_tokens=self._input_tokens)
+
+    def _ending(self, finished: Finished) -> Finished:
+        """Return the end that fits the calls: clients run them only when it says so."""
+        is_called = finished.reason is FinishReason.TOOL_CALLS
+        if finished.reason is FinishReason.LENGTH or is_called == self._has_calls:
+            return finished
+        reason = FinishReason.TOOL_CALLS if self._has_calls else FinishReason.STOP
+        return Finished(reason=reason)
 
     def close(self, error: LingmaError | None = None) -> list[ChatEvent]:
         """End the stream: with `error`, or as an engine that just stopped.

@@ -10,8 +10,9 @@ from lingma_cli.control.registry import Registry
 from lingma_cli.core.chat import AskMode
 from lingma_cli.core.ids import random_hex
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
-from lingma_cli.gateway.gateway import Gateway, GatewayOptions, log_record
+from lingma_cli.gateway.gateway import Gateway, GatewayOptions
 from lingma_cli.gateway.pipeline import ToolOptions
+from lingma_cli.gateway.records import log_record
 from lingma_cli.protocols.registry import PROTOCOLS
 from lingma_cli.server.app import tiers
 from lingma_cli.server.house import House

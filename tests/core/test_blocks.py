@@ -83,15 +83,29 @@ def test_usage_inside_a_block_waits_for_its_end() -> None:
     assert late in bracketed
 
 
+def test_arguments_of_no_call_vanish() -> None:
+    """Without an opening there is neither a name nor an id that a client could answer to."""
+    opened = BlockOpened(kind=TOOL_CALL, call_id="1", name="f")
+    loose: list[ChatEvent] = [
+        _delta(TOOL_CALL, "{"),
+        opened,
+        _delta(TOOL_CALL, "{"),
+        BlockClosed(),
+        _delta(TOOL_CALL, "}"),
+    ]
+
+    assert [opened, _delta(TOOL_CALL, "{"), BlockClosed()] == BlockBrackets().feed(loose)
+
+
 @given(loose_streams)
 def test_no_text_is_lost_or_reordered(loose: list[ChatEvent]) -> None:
-    """Brackets touch neither the order nor the content of deltas."""
+    """Brackets touch neither the order nor the content of what is said."""
 
     def said(events: list[ChatEvent]) -> list[tuple[BlockKind, str]]:
         return [
             (event.kind, event.text)
             for event in events
-            if isinstance(event, BlockDelta) and event.text
+            if isinstance(event, BlockDelta) and event.text and event.kind is not TOOL_CALL
         ]
 
     assert said(loose) == said(BlockBrackets().feed(loose))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
+    BlockOpened,
     ChatEvent,
     Failed,
     Finished,
@@ -19,6 +21,7 @@ from lingma_cli.errors import ErrorKind, LingmaError
 from tests.support.strategies import cuts, is_sentence, loose_streams, seal
 
 STOP = Finished(reason=FinishReason.STOP)
+CALLED = Finished(reason=FinishReason.TOOL_CALLS)
 
 
 def _is_end(event: ChatEvent) -> bool:
@@ -51,9 +54,40 @@ def test_how_it_is_cut_does_not_matter(loose: list[ChatEvent], data: st.DataObje
 def test_no_text_before_the_end_is_lost(loose: list[ChatEvent]) -> None:
     """All text up to the first end comes through, in its order; what follows it does not."""
     end = next((place for place, event in enumerate(loose) if _is_end(event)), len(loose))
-    expected = [event.text for event in loose[:end] if isinstance(event, BlockDelta) and event.text]
 
-    assert expected == [event.text for event in seal([loose]) if isinstance(event, BlockDelta)]
+    assert [text for text in _said(loose[:end]) if text] == _said(seal([loose]))
+
+
+def _said(events: list[ChatEvent]) -> list[str]:
+    deltas = [event for event in events if isinstance(event, BlockDelta)]
+    return [delta.text for delta in deltas if delta.kind is not BlockKind.TOOL_CALL]
+
+
+@pytest.mark.parametrize("stop", [None, "Observation:"])
+def test_an_answer_with_calls_ends_with_them(stop: str | None) -> None:
+    """A client that reads `stop` would not run its tools; a stop sequence changes nothing."""
+    called = BlockOpened(kind=BlockKind.TOOL_CALL, call_id="1", name="f")
+
+    *_, end = Seal("m").feed([called, Finished(reason=FinishReason.STOP, stop_sequence=stop)])
+
+    assert end == CALLED
+
+
+def test_an_answer_without_calls_does_not_end_with_them() -> None:
+    """Where there is nothing to run, the answer is over."""
+    *_, end = Seal("m").feed([BlockDelta(kind=BlockKind.TEXT, text="a"), CALLED])
+
+    assert end == STOP
+
+
+def test_an_answer_that_was_cut_was_cut() -> None:
+    """Its last call may be half of one."""
+    called = BlockOpened(kind=BlockKind.TOOL_CALL, call_id="1", name="f")
+    cut = Finished(reason=FinishReason.LENGTH)
+
+    *_, end = Seal("m").feed([called, cut])
+
+    assert end == cut
 
 
 def test_a_forgotten_beginning_names_the_requests_model() -> None:
