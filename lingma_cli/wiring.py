@@ -30,8 +30,9 @@ from lingma_cli.engines.lingma.engine import LingmaEngine, LingmaOptions
 from lingma_cli.engines.lingma.prompt import AgentWords
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
-from lingma_cli.gateway.gateway import Gateway, GatewayOptions, log_record
+from lingma_cli.gateway.gateway import Gateway, GatewayOptions
 from lingma_cli.gateway.pipeline import ToolOptions
+from lingma_cli.gateway.records import log_record
 from lingma_cli.logs import set_up_logs
 from lingma_cli.paths import Paths, private_folder
 from lingma_cli.secret import Secret

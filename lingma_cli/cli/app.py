@@ -50,7 +50,9 @@ _UsageError: Final = cast("type[typer.BadParameter]", typer.BadParameter.__bases
 
 def build() -> Any:
     """Return the command tree, in the form of Typer's parser."""
-    app = _typer(help_="A local OpenAI-compatible proxy for your own Tongyi Lingma account.")
+    app = _typer(
+        help_="A local proxy to your own Tongyi Lingma account, for OpenAI and Anthropic tools."
+    )
     app.callback()(_root)
     groups = {name: _typer(help_=help_) for name, help_ in GROUPS}
     for words, command in COMMANDS:

@@ -190,6 +190,8 @@ class ChatRequest:
         model: the name the client asked for, until the gateway resolves it.
         messages: system, user, assistant and tool turns in the client's order.
         parallel_tool_calls: whether one answer may hold more than one call.
+        results_have_ids: whether the client's results name their calls by id; OpenAI's old
+            `functions` do not.
         tool_route: how `tools` reach the model; set by the gateway.
         output_format: what the answer's text should be.
         choices: how many answers are wanted.
@@ -209,6 +211,7 @@ class ChatRequest:
     reasoning_effort: str | None = None
     output_format: OutputFormat | None = None
     parallel_tool_calls: bool = True
+    results_have_ids: bool = True
     choices: int = 1
     stream: bool = False
     include_usage: bool = False

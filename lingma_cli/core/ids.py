@@ -17,6 +17,11 @@ def random_hex() -> str:
     return uuid.uuid4().hex
 
 
+def new_call_id(new_id: NewId) -> str:
+    """Return an id for a tool call, in the form that OpenAI's clients know."""
+    return f"call_{new_id()[:24]}"
+
+
 def accepted_request_id(candidate: str) -> bool:
     """Tell whether an id that came from outside may go into logs and headers."""
     return _CLIENT_REQUEST_ID.fullmatch(candidate) is not None

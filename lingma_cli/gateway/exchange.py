@@ -1,65 +1,17 @@
-"""One exchange: the sealed events of one request, and the record of what became of it."""
+"""One exchange: the sealed events of one request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from lingma_cli.core.chat import ChatRequest
 from lingma_cli.core.events import ChatEvent, Failed, Finished, Usage
 from lingma_cli.core.grammar import Seal, broken_off
 from lingma_cli.core.notes import Note
-from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.errors import LingmaError
+from lingma_cli.gateway.records import RecordKeeper
 from lingma_cli.transforms.counting import UsageCounter, estimate_input
-
-Clock = Callable[[], float]
-
-
-class RecordKeeper:
-    """Gathers what a `Record` needs while an exchange goes on.
-
-    Args:
-        id_: the request id.
-        caller: who asks, as a label.
-        protocol: the protocol's name.
-        clock: seconds, monotonic.
-    """
-
-    def __init__(self, id_: str, *, caller: str, protocol: str, clock: Clock) -> None:
-        self._id, self._caller, self._protocol = id_, caller, protocol
-        self._clock = clock
-        self._entered = clock()
-        self.queued: float | None = None
-        self.leased: float | None = None
-        self.first_event: float | None = None
-        self.model = ""
-        self.attempts: list[Attempt] = []
-
-    def now(self) -> float:
-        """Return seconds since the request entered."""
-        return self._clock() - self._entered
-
-    def finish(self, end: str, notes: Sequence[Note], usage: Usage | None) -> Record:
-        """Return the record, with `end` as its last word."""
-        return Record(
-            id=self._id,
-            caller=self._caller,
-            protocol=self._protocol,
-            model=self.model,
-            engine=self.attempts[-1].engine if self.attempts else "",
-            notes=tuple(notes),
-            attempts=tuple(self.attempts),
-            reuse="new session",
-            timings=Timings(
-                queued=self.queued,
-                leased=self.leased,
-                first_event=self.first_event,
-                total=self.now(),
-            ),
-            usage=usage,
-            end=end,
-        )
 
 
 class Turn(Protocol):

@@ -7,33 +7,31 @@ in reverse by the same `async with`, on finish, failure, disconnect and shutdown
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from lingma_cli.control.parking import Parked, ParkingLot
 from lingma_cli.control.registry import Registry, Slot
 from lingma_cli.core.chat import AskMode, ChatRequest, Model, ToolMode, ToolRoute
 from lingma_cli.core.events import Failed, Finished, FinishReason
-from lingma_cli.core.ids import NewId
-from lingma_cli.core.notes import Note, NoteCode, codes
+from lingma_cli.core.ids import NewId, new_call_id
+from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.core.record import Attempt, Record
 from lingma_cli.engines.base import Ask
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission
-from lingma_cli.gateway.exchange import Clock, Exchange, RecordKeeper
+from lingma_cli.gateway.exchange import Exchange
 from lingma_cli.gateway.model_names import resolve_model
 from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_described, stages
+from lingma_cli.gateway.records import Clock, RecordKeeper
 from lingma_cli.gateway.returned import Returned, returned
 from lingma_cli.gateway.tool_asks import DemandedAsk, ToolAsk
 from lingma_cli.gateway.tool_routes import on_route
-from lingma_cli.protocols.openai_chat_parse import LEGACY
 from lingma_cli.transforms.tool_text import ToolTextTransform
 
-_log: Final = logging.getLogger(__name__)
 _CANCELLED: Final = "cancelled"
 _ESTIMATED: Final = Note.of(NoteCode.USAGE_ESTIMATED)
 _LOST: Final = Note.of(NoteCode.PARKED_ASK_LOST)
@@ -103,7 +101,7 @@ class Gateway:
         self.lot = lot
         self.totals = Totals()
         self._options = options
-        self._new_id = new_id
+        self._new_call_id = partial(new_call_id, new_id)
         self._clock = clock
         self._on_record = on_record
         self._open: set[Exchange] = set()
@@ -142,7 +140,7 @@ class Gateway:
             raise
         except LingmaError as error:
             end = error.kind.value
-            self._mark_attempt(keeper, error)
+            keeper.attempt_failed(error)
             raise
         finally:
             if exchange is not None:
@@ -258,7 +256,7 @@ class Gateway:
             first,
             partial(put, firm=True) if may_retry else None,
             tool=only[0] if len(only) == 1 else None,
-            new_call_id=self._new_id,
+            new_call_id=self._new_call_id,
         )
 
     def _reader(self, request: ChatRequest) -> ToolTextTransform | None:
@@ -267,9 +265,6 @@ class Gateway:
         return ToolTextTransform(
             request.tools, new_call_id=self._new_call_id, parallel=request.parallel_tool_calls
         )
-
-    def _new_call_id(self) -> str:
-        return f"call_{self._new_id()[:24]}"
 
     def _learn(self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange) -> None:
         seat.slot.answered += isinstance(exchange.end, Finished)
@@ -280,9 +275,8 @@ class Gateway:
         self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange, caller: str
     ) -> None:
         """Move an ask that waits for results, and its lease, to the lot."""
-        # Results of the old `functions` have no ids, and of several answers only one is continued:
-        # nobody could come back for the ask.
-        if LEGACY in seat.request.extras or seat.request.choices > 1:
+        # Of several answers only one is continued: nobody could come back for the others.
+        if seat.request.choices > 1 or not seat.request.results_have_ids:
             return
         if exchange.end == _CALLED and turn.ask.pending_calls:
             self.lot.park(
@@ -307,16 +301,12 @@ class Gateway:
             return resolved
         return replace(resolved, notes=(*resolved.notes, _ESTIMATED))
 
-    def _mark_attempt(self, keeper: RecordKeeper, error: LingmaError) -> None:
-        if keeper.attempts:
-            keeper.attempts[-1] = replace(keeper.attempts[-1], error=error.kind.value)
-
     def _end_of(self, exchange: Exchange, keeper: RecordKeeper) -> str | None:
         match exchange.end:
             case Finished(reason=reason):
                 return reason.value
             case Failed(error=error):
-                self._mark_attempt(keeper, error)
+                keeper.attempt_failed(error)
                 return error.kind.value
             case None:
                 return None
@@ -341,29 +331,3 @@ class Gateway:
             totals.error += 1
         if record.usage is not None:
             totals.tokens_estimated += record.usage.input_tokens + record.usage.output_tokens
-
-
-def log_record(record: Record) -> None:
-    """Write one line about a finished exchange."""
-    _log.info("%s %s", record.protocol, record.end, extra={"values": _flat(record)})
-
-
-def _flat(record: Record) -> dict[str, Any]:
-    timings, usage = record.timings, record.usage
-    seconds = {
-        "queued_s": timings.queued,
-        "leased_s": timings.leased,
-        "first_event_s": timings.first_event,
-        "total_s": timings.total,
-    }
-    return {
-        "caller": record.caller,
-        "model": record.model,
-        "engine": record.engine,
-        "end": record.end,
-        "notes": ",".join(codes(record.notes)),
-        "attempts": len(record.attempts),
-        "reuse": record.reuse,
-        "input_tokens": usage.input_tokens if usage else None,
-        "output_tokens": usage.output_tokens if usage else None,
-    } | {name: round(value, 4) for name, value in seconds.items() if value is not None}

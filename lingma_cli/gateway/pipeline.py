@@ -42,8 +42,7 @@ def admitted(request: ChatRequest, options: ToolOptions) -> ChatRequest:
     """
     request = permitted(request, off=options.route == "off", allowed=options.allowed)
     if request.output_format is not None:
-        wanted = request.output_format
-        output_format.check_schema(wanted, param=wanted.param)
+        output_format.check_schema(request.output_format)
     messages, notes = repaired(request.messages)
     return replace(request, messages=messages, notes=(*request.notes, *notes))
 

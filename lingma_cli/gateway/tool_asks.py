@@ -172,7 +172,7 @@ class DemandedAsk:
         arguments = parse_forced(text, self._tool)
         if arguments is None:
             return events
-        kind, call_id = BlockKind.TOOL_CALL, f"call_{self._new_call_id()[:24]}"
+        kind, call_id = BlockKind.TOOL_CALL, self._new_call_id()
         kept = [event for event in events if _is_beside_the_text(event)]
         return [
             *kept,

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from lingma_cli.protocols.parts import BlockSource
+
 
 class Text(msgspec.Struct, tag="text"):
     """Plain text."""
@@ -24,14 +26,10 @@ class Unknown(msgspec.Struct, tag="unknown"):
     kind: str
 
 
-class Source(msgspec.Struct):
+class Source(BlockSource, kw_only=True):
     """Where an image or a document is: `base64`, `text`, `content`, `url` or `file`."""
 
     type: str
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
-    file_id: str | None = None
     content: str | list[Text | Image | Unknown] | None = None
 
 

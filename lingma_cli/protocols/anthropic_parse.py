@@ -8,7 +8,6 @@ out, so what is not known is kept or noted, never refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import Final, assert_never
 
 import msgspec
@@ -26,7 +25,6 @@ from lingma_cli.core.chat import (
     Tool,
     ToolChoice,
     ToolMode,
-    ToolOutputPart,
     ToolUsePart,
 )
 from lingma_cli.core.notes import Note, NoteCode
@@ -40,7 +38,6 @@ from lingma_cli.protocols.anthropic_body import (
     Image,
     RedactedThinking,
     SearchResult,
-    Source,
     Text,
     Thinking,
     ThinkingConfig,
@@ -53,6 +50,7 @@ from lingma_cli.protocols.anthropic_body import (
     mark_unknown,
 )
 from lingma_cli.protocols.fields import convert, decode_object, extras, invalid
+from lingma_cli.protocols.parts import by_speaker, tool_output
 
 NAME: Final = "anthropic_messages"
 
@@ -139,11 +137,7 @@ class _Reader:
         role = _ROLES.get(item.role)
         if role is None:
             raise invalid(f"must be one of {', '.join(_ROLES)}", param=f"{path}.role")
-        parts = list(self._parts(item.content, f"{path}.content"))
-        if not parts:
-            yield Message(role=role, parts=())
-        for is_output, group in groupby(parts, lambda part: isinstance(part, ToolOutputPart)):
-            yield Message(role=Role.TOOL if is_output else role, parts=tuple(group))
+        yield from by_speaker(role, self._parts(item.content, f"{path}.content"))
 
     def _parts(
         self, content: str | Iterable[Block | ToolReference] | None, path: str
@@ -161,7 +155,8 @@ class _Reader:
                 arguments = msgspec.json.encode(block.input or {}).decode()
                 yield ToolUsePart(call_id=block.id, name=block.name, arguments=arguments)
             case ToolResult():
-                yield self._output(block, path)
+                inner = self._parts(block.content, f"{path}.content")
+                yield tool_output(block.tool_use_id, inner, is_error=bool(block.is_error))
             case _:
                 self._remark(block, path)
 
@@ -173,7 +168,7 @@ class _Reader:
                 if text:
                     yield TextPart(text=text)
             case Image(source=source):
-                yield MediaPart(kind=MediaKind.IMAGE, reference=_reference(source))
+                yield MediaPart(kind=MediaKind.IMAGE, reference=source.reference)
             case Document():
                 yield from self._document(block, path)
             case SearchResult():
@@ -213,16 +208,7 @@ class _Reader:
         elif source.type == "text":
             yield TextPart(text=source.data or "")
         else:
-            yield MediaPart(kind=MediaKind.FILE, reference=_reference(source))
-
-    def _output(self, block: ToolResult, path: str) -> ToolOutputPart:
-        parts = list(self._parts(block.content, f"{path}.content"))
-        return ToolOutputPart(
-            call_id=block.tool_use_id,
-            text="\n".join(part.text for part in parts if isinstance(part, TextPart)),
-            media=tuple(part for part in parts if isinstance(part, MediaPart)),
-            is_error=bool(block.is_error),
-        )
+            yield MediaPart(kind=MediaKind.FILE, reference=source.reference)
 
     def _drop(self, what: str, path: str) -> None:
         self.notes.append(Note(code=NoteCode.PART_DROPPED, text=f"{what} in {path}"))
@@ -304,9 +290,3 @@ def _is_billing(part: Part) -> bool:
         and part.text.startswith(_BILLING)
         and "\n" not in part.text.strip()
     )
-
-
-def _reference(source: Source) -> str:
-    if source.data is not None:
-        return f"data:{source.media_type or ''};base64,{source.data}"
-    return source.url or source.file_id or ""

@@ -38,11 +38,13 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return decoded
 
 
-def convert(value: Any, shape: type[T]) -> T:
-    """Return `value` as `shape`, a msgspec struct; unknown fields are ignored here.
+def convert(value: Any, shape: type[T], at: str = "") -> T:
+    """Return `value`, which stands at `at` in the body, as `shape`.
+
+    Fields that a msgspec struct does not know are ignored here.
 
     Raises:
-        LingmaError: with the path of the first field of a wrong type.
+        LingmaError: with the whole path of the first field of a wrong type.
     """
     try:
         return msgspec.convert(value, shape)
@@ -51,9 +53,10 @@ def convert(value: Any, shape: type[T]) -> T:
         what, path = (found["what"], found["path"]) if found else (str(error), "$")
         if missing := _MISSING.search(what):
             path = f"{path}.{missing['name']}"
-        raise invalid(_first_lower(what), param=path.removeprefix("$").removeprefix(".")) from None
+        whole = f"{at}{path.removeprefix('$')}".removeprefix(".")
+        raise invalid(_first_lower(what), param=whole) from None
     except RecursionError:
-        raise invalid("the request body is nested too deeply") from None
+        raise invalid("the request body is nested too deeply", param=at) from None
 
 
 def extras(value: dict[str, Any], shape: type[msgspec.Struct]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from lingma_cli.protocols.parts import BlockSource
+
 
 class Function(msgspec.Struct):
     """A function that is offered."""
@@ -65,16 +67,6 @@ class File(msgspec.Struct):
     filename: str | None = None
 
 
-class Source(msgspec.Struct):
-    """Where an Anthropic block has its bytes."""
-
-    type: str = ""
-    media_type: str = ""
-    data: str | None = None
-    url: str | None = None
-    file_id: str | None = None
-
-
 class BodyPart(msgspec.Struct):
     """One part of a content list, OpenAI's or Anthropic's."""
 
@@ -84,7 +76,7 @@ class BodyPart(msgspec.Struct):
     image_url: Any = None
     input_audio: Audio | None = None
     file: File | None = None
-    source: Source | None = None
+    source: BlockSource | None = None
     thinking: str | None = None
     id: str | None = None
     name: str = ""

@@ -6,8 +6,7 @@ tools into these bodies, so those are read too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +25,6 @@ from lingma_cli.core.chat import (
     Tool,
     ToolChoice,
     ToolMode,
-    ToolOutputPart,
     ToolUsePart,
 )
 from lingma_cli.core.notes import Note, NoteCode
@@ -41,9 +39,9 @@ from lingma_cli.protocols.openai_chat_body import (
     BodyTool,
     Function,
     ResponseFormat,
-    Source,
     ToolCall,
 )
+from lingma_cli.protocols.parts import by_speaker, tool_output
 
 NAME: Final = "openai_chat"
 # An empty namespace of `extras`: the request came with `functions`, and wants to be answered so.
@@ -81,6 +79,7 @@ def parse(body: bytes) -> ChatRequest:
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=shape.parallel_tool_calls is not False and not is_legacy,
+        results_have_ids=not is_legacy,
         sampling=_sampling(shape),
         reasoning_effort=shape.reasoning_effort or effort,
         output_format=_output_format(shape.response_format),
@@ -109,19 +108,12 @@ def _messages(items: Sequence[BodyMessage], notes: list[Note]) -> Iterator[Messa
         parts = list(_parts(item.content, f"{path}.content", notes))
         if role is Role.TOOL:
             call_id = item.tool_call_id or item.name or ""
-            yield Message(role=role, parts=(_tool_output(call_id, parts),))
+            yield Message(role=role, parts=(tool_output(call_id, parts),))
             continue
         if item.name:
             notes.append(Note.of(NoteCode.NAME_DROPPED))
-        yield from _by_speaker(role, [*_before(item), *parts, *_after(item, path)])
-
-
-def _by_speaker(role: Role, parts: Sequence[Part]) -> Iterator[Message]:
-    """Anthropic's results stand in user turns; here they are turns of their own."""
-    if not parts:
-        yield Message(role=role, parts=())
-    for is_output, group in groupby(parts, lambda part: isinstance(part, ToolOutputPart)):
-        yield Message(role=Role.TOOL if is_output else role, parts=tuple(group))
+        # Anthropic's results stand in user turns.
+        yield from by_speaker(role, [*_before(item), *parts, *_after(item, path)])
 
 
 def _before(item: BodyMessage) -> Iterator[Part]:
@@ -152,16 +144,6 @@ def _tool_use(call: ToolCall, path: str) -> ToolUsePart:
     return ToolUsePart(call_id=call.id or "", name=name, arguments=arguments)
 
 
-def _tool_output(call_id: str, parts: Iterable[Part], *, is_error: bool = False) -> ToolOutputPart:
-    held = list(parts)
-    return ToolOutputPart(
-        call_id=call_id,
-        text="\n".join(part.text for part in held if isinstance(part, TextPart)),
-        media=tuple(part for part in held if isinstance(part, MediaPart)),
-        is_error=is_error,
-    )
-
-
 def _parts(content: str | list[BodyPart] | None, path: str, notes: list[Note]) -> Iterator[Part]:
     if isinstance(content, str):
         if content:
@@ -187,7 +169,7 @@ def _part(part: BodyPart, path: str, notes: list[Note]) -> Part | None:
             return ToolUsePart(call_id=part.id or "", name=part.name, arguments=arguments)
         case "tool_result":
             inner = _parts(part.content, f"{path}.content", notes)
-            return _tool_output(part.tool_use_id, inner, is_error=bool(part.is_error))
+            return tool_output(part.tool_use_id, inner, is_error=bool(part.is_error))
         case "thinking" if part.thinking is not None:
             return ReasoningPart(text=part.thinking)
         case _:
@@ -202,9 +184,9 @@ def _media(part: BodyPart) -> MediaPart | None:
             url = url.get("url") if isinstance(url, dict) else url
             return _media_part(MediaKind.IMAGE, url if isinstance(url, str) else "")
         case "image":
-            return _media_part(MediaKind.IMAGE, _reference(part.source))
+            return _media_part(MediaKind.IMAGE, part.source.reference if part.source else "")
         case "document":
-            return _media_part(MediaKind.FILE, _reference(part.source))
+            return _media_part(MediaKind.FILE, part.source.reference if part.source else "")
         case "input_audio":
             audio = part.input_audio
             url = f"data:audio/{audio.format};base64,{audio.data}" if audio is not None else ""
@@ -219,14 +201,6 @@ def _media(part: BodyPart) -> MediaPart | None:
 
 def _media_part(kind: MediaKind, reference: str) -> MediaPart:
     return MediaPart(kind=kind, reference=reference)
-
-
-def _reference(source: Source | None) -> str:
-    if source is None:
-        return ""
-    if source.data is not None:
-        return f"data:{source.media_type};base64,{source.data}"
-    return source.url or source.file_id or ""
 
 
 def _tools(shape: Body, notes: list[Note]) -> Iterator[Tool]:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
 from lingma_cli.core.chat import Thread
-from lingma_cli.errors import LingmaError
-from lingma_cli.protocols.fields import convert, invalid
-
-T = TypeVar("T")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -177,18 +173,3 @@ class ResponsesThread(Thread):
     """
 
     echo: Mapping[str, Any] = field(default_factory=dict)
-
-
-def convert_at(value: Any, shape: type[T], path: str) -> T:
-    """Return `value`, which stands at `path` in the body, as `shape`.
-
-    Raises:
-        LingmaError: with the whole path of the first field of a wrong type.
-    """
-    try:
-        return convert(value, shape)
-    except LingmaError as error:
-        message = error.message.removesuffix(f" at `{error.param}`")
-        inner = error.param or ""
-    dot = "." if inner and not inner.startswith("[") else ""
-    raise invalid(message, param=f"{path}{dot}{inner}")

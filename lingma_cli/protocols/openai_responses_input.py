@@ -29,7 +29,7 @@ from lingma_cli.core.chat import (
 )
 from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.protocols import custom_tools
-from lingma_cli.protocols.fields import invalid
+from lingma_cli.protocols.fields import convert, invalid
 from lingma_cli.protocols.openai_responses_body import (
     BodyPart,
     CustomCallItem,
@@ -38,8 +38,8 @@ from lingma_cli.protocols.openai_responses_body import (
     OutputItem,
     ReasoningItem,
     ResponsesThread,
-    convert_at,
 )
+from lingma_cli.protocols.parts import tool_output
 
 Item = Mapping[str, Any]
 
@@ -237,13 +237,13 @@ class Reading:
             case "reasoning":
                 self._reasoning(item, path)
             case "function_call":
-                call = convert_at(item, FunctionCallItem, path)
+                call = convert(item, FunctionCallItem, path)
                 self._call(call, call.arguments)
             case "custom_tool_call":
-                custom = convert_at(item, CustomCallItem, path)
+                custom = convert(item, CustomCallItem, path)
                 self._call(custom, custom_tools.to_arguments(custom.input))
             case "function_call_output" | "custom_tool_call_output":
-                self._output(convert_at(item, OutputItem, path), path)
+                self._output(convert(item, OutputItem, path), path)
             case "additional_tools":
                 # They are offered with the others; see `openai_responses_tools`.
                 pass
@@ -253,7 +253,7 @@ class Reading:
                 self._built_in(str(kind), item, path)
 
     def _message(self, item: Item, path: str) -> None:
-        message = convert_at(item, MessageItem, path)
+        message = convert(item, MessageItem, path)
         role = _ROLES.get(message.role)
         if role is None:
             raise invalid(f"must be one of {', '.join(_ROLES)}", param=f"{path}.role")
@@ -285,7 +285,7 @@ class Reading:
                 yield TextPart(text=text)
 
     def _reasoning(self, item: Item, path: str) -> None:
-        reasoning = convert_at(item, ReasoningItem, path)
+        reasoning = convert(item, ReasoningItem, path)
         pieces = reasoning.content or reasoning.summary or ()
         if text := "\n\n".join(piece.text for piece in pieces if piece.text):
             self._say(Role.ASSISTANT, ReasoningPart(text=text))
@@ -302,11 +302,8 @@ class Reading:
         content = output.output or ()
         if isinstance(content, str):
             content = [BodyPart(type="text", text=content)]
-        parts = list(self._parts(content, f"{path}.output"))
-        text = "\n".join(part.text for part in parts if isinstance(part, TextPart))
-        media = tuple(part for part in parts if isinstance(part, MediaPart))
-        answer = ToolOutputPart(call_id=output.call_id or "", text=text, media=media)
-        self._say(Role.TOOL, answer)
+        parts = self._parts(content, f"{path}.output")
+        self._say(Role.TOOL, tool_output(output.call_id or "", parts))
 
     def _built_in(self, kind: str, item: Item, path: str) -> None:
         """Add a call of a built-in tool as one of a function; leave out what is none."""

@@ -14,12 +14,11 @@ from typing import Any, Final
 from lingma_cli.core.chat import Tool, ToolChoice, ToolMode
 from lingma_cli.core.notes import Note, NoteCode
 from lingma_cli.protocols import custom_tools
-from lingma_cli.protocols.fields import invalid
+from lingma_cli.protocols.fields import convert, invalid
 from lingma_cli.protocols.openai_responses_body import (
     CustomTool,
     FunctionTool,
     NamespaceTool,
-    convert_at,
 )
 
 _MODES: Final[Mapping[str, ToolMode]] = {
@@ -72,7 +71,7 @@ def _flattened(
     for path, tool in placed:
         match tool.get("type", "function"):
             case "function":
-                function = convert_at(tool, FunctionTool, path)
+                function = convert(tool, FunctionTool, path)
                 yield Tool(
                     name=function.name,
                     description=function.description or "",
@@ -81,11 +80,11 @@ def _flattened(
                     namespace=namespace,
                 )
             case "custom":
-                custom = convert_at(tool, CustomTool, path)
+                custom = convert(tool, CustomTool, path)
                 bridged = custom_tools.bridged(custom.name, custom.description or "", custom.format)
                 yield replace(bridged, namespace=namespace)
             case "namespace" if namespace is None:
-                outer = convert_at(tool, NamespaceTool, path)
+                outer = convert(tool, NamespaceTool, path)
                 inner = [(f"{path}.tools[{at}]", one) for at, one in enumerate(outer.tools)]
                 yield from _flattened(inner, notes, outer.name)
             case kind:

@@ -10,10 +10,11 @@ from typing import Final
 from lingma_cli.client import Answer
 from lingma_cli.core.collect import Collector
 from lingma_cli.core.events import BlockClosed
+from lingma_cli.core.notes import NoteCode
 from lingma_cli.protocols.client.openai_chat import Turn
 from lingma_cli.repl.view import View
 
-_ON_USAGE: Final = "usage_estimated"
+_ON_USAGE: Final = NoteCode.USAGE_ESTIMATED.value
 
 Chat = Callable[[Sequence[Turn]], AbstractContextManager[Answer]]
 

@@ -25,7 +25,7 @@ class Attachment:
     def __str__(self) -> str:
         """Return it as Markdown, in a fence that its own text cannot close."""
         runs = (len(run) for run in re.findall("`+", self.text))
-        fence = "`" * max(3, *(length + 1 for length in runs), 3)
+        fence = "`" * max(3, max(runs, default=0) + 1)
         end = "" if self.text.endswith("\n") else "\n"
         return f"File `{self.name}`:\n\n{fence}\n{self.text}{end}{fence}"
 

@@ -32,8 +32,6 @@ _STREAM_HEADERS: Final = (
     # Proxies in between must not collect chunks.
     (b"x-accel-buffering", b"no"),
 )
-
-
 # Looked at this often, a stalled write or a silent stream is noticed in good time.
 _LOOKS_PER_INTERVAL: Final = 4
 

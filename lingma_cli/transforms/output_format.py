@@ -46,18 +46,15 @@ def instruction(format_: OutputFormat) -> str:
     return f"{only} one JSON value that fits the JSON schema below. {rest}\n\n{schema}"
 
 
-def check_schema(format_: OutputFormat, *, param: str) -> None:
+def check_schema(format_: OutputFormat) -> None:
     """Make sure that answers can be checked.
-
-    Args:
-        format_: what the client asks for.
-        param: the path of the schema in its request.
 
     Raises:
         LingmaError: the schema is none.
     """
     if format_.schema is None:
         return
+    param = format_.param
     from jsonschema.exceptions import SchemaError  # noqa: PLC0415
 
     schema = dict(format_.schema)
@@ -93,7 +90,8 @@ def _without_patterns(schema: Mapping[str, Any]) -> Any:
     if b'"patternProperties"' in msgspec.json.encode(schema):
         # The last two would look at its patterns, too.
         unchecked += ["patternProperties", "additionalProperties", "unevaluatedProperties"]
-    return extend(_draft(schema), dict.fromkeys(unchecked, _accept))
+    validator = _draft(schema)
+    return extend(validator, dict.fromkeys(unchecked, _accept))  # type: ignore[no-untyped-call]
 
 
 def _accept(*_: object) -> None:

@@ -49,7 +49,8 @@ def paste(line: str, home: Path, tools: Path) -> str:
 def lines_to_paste(said: str) -> tuple[str, str]:
     """Return the lines for Python and for curl."""
     indented = [line for line in said.splitlines() if line.startswith("  ")]
-    return "\n".join(indented[:2]), indented[2]
+    (curl,) = (line for line in indented if line.startswith("  curl "))
+    return "\n".join(indented[:2]), curl
 
 
 @pytest.mark.parametrize("mode", ["demo", "keys"])
@@ -57,7 +58,7 @@ def test_the_pasted_lines_get_an_answer(tmp_path: Path, lingma_binary: str, mode
     """Both clients reach the model, with and without a key; the greeting is talk, not data."""
     arguments = ["--demo"] if mode == "demo" else ["--bin", lingma_binary]
     with serving(tmp_path / "home", *arguments) as server:
-        wait_until_said(server.home / "stderr", "curl:")
+        wait_until_said(server.home / "stderr", "\n  curl ")
         python, curl = lines_to_paste(server.log)
 
         assert "demo Lingma" in paste(python, server.home, tmp_path)

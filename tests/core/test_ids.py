@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lingma_cli.core.ids import accepted_request_id, random_hex
+from lingma_cli.core.ids import accepted_request_id, new_call_id, random_hex
 
 
 def test_random_ids_are_hexadecimal_and_differ() -> None:
@@ -13,6 +13,11 @@ def test_random_ids_are_hexadecimal_and_differ() -> None:
 
     assert len(ids) == 100
     assert all(len(id_) == 32 and int(id_, 16) >= 0 for id_ in ids)
+
+
+def test_ids_of_calls() -> None:
+    """24 digits are enough, and a prefix tells what they name."""
+    assert new_call_id(lambda: "0123456789abcdef" * 2) == "call_0123456789abcdef01234567"
 
 
 @pytest.mark.parametrize("candidate", ["a", "req-1_2.3", "x" * 64])

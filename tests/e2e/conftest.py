@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.demo_words import NATIVE
 from tests.support.serving import Serving, serving
 
 
@@ -14,6 +15,16 @@ from tests.support.serving import Serving, serving
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """`lingma serve --demo`, up for the whole run."""
     with serving(tmp_path_factory.mktemp("demo"), "--demo") as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["text", "native"])
+def workshop(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Serving]:
+    """A server whose model calls tools by one of the two routes."""
+    environ = NATIVE if request.param == "native" else {}
+    with serving(tmp_path_factory.mktemp("tools"), "--demo", environ=environ) as server:
         yield server
 
 

@@ -13,8 +13,8 @@ from anthropic import beta_tool
 from anthropic.types import MessageParam, TextBlock, ThinkingBlock, ToolParam, ToolUseBlock
 from pydantic import BaseModel
 
-from tests.support.demo_words import NATIVE, asks, calls, entries, say
-from tests.support.serving import Serving, serving
+from tests.support.demo_words import asks, calls, entries, say
+from tests.support.serving import Serving
 
 MODEL = "org_auto"
 ANSWER = "你好，世界 🙂 ok"
@@ -45,16 +45,6 @@ def client(demo: Serving) -> Iterator[anthropic.Anthropic]:
     """A client of the running demo."""
     with connected(demo) as client:
         yield client
-
-
-@pytest.fixture(scope="module", params=["text", "native"])
-def workshop(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Serving]:
-    """A server whose model calls tools by one of the two routes."""
-    environ = NATIVE if request.param == "native" else {}
-    with serving(tmp_path_factory.mktemp("tools"), "--demo", environ=environ) as server:
-        yield server
 
 
 def text_of(message: anthropic.types.Message) -> str:

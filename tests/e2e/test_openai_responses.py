@@ -11,9 +11,9 @@ import pytest
 from openai.types.responses import FunctionToolParam, Response, ResponseFunctionToolCall
 from pydantic import BaseModel
 
-from tests.support.demo_words import NATIVE, asks, calls, entries, say
+from tests.support.demo_words import asks, calls, entries, say
 from tests.support.frames import frames_of
-from tests.support.serving import Serving, serving, wait_until
+from tests.support.serving import Serving, wait_until
 
 MODEL = "org_auto"
 ANSWER = "你好，世界 🙂 ok"
@@ -50,16 +50,6 @@ def client(demo: Serving) -> Iterator[openai.OpenAI]:
     """A client of the running demo."""
     with connected(demo) as client:
         yield client
-
-
-@pytest.fixture(scope="module", params=["text", "native"])
-def workshop(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Serving]:
-    """A server whose model calls tools by one of the two routes."""
-    environ = NATIVE if request.param == "native" else {}
-    with serving(tmp_path_factory.mktemp("tools"), "--demo", environ=environ) as server:
-        yield server
 
 
 # answers

@@ -17,8 +17,8 @@ from openai.types.chat import (
 )
 from pydantic import BaseModel
 
-from tests.support.demo_words import NATIVE, asks, calls, entries, say
-from tests.support.serving import Serving, serving
+from tests.support.demo_words import asks, calls, entries, say
+from tests.support.serving import Serving
 
 
 def user(text: str) -> list[ChatCompletionMessageParam]:
@@ -231,16 +231,6 @@ ADD: ChatCompletionFunctionToolParam = {
     },
 }
 SUMS = calls([("add", {"a": 2, "b": 3})], [("add", {"a": 5, "b": 10}), ("add", {"a": 7, "b": 1})])
-
-
-@pytest.fixture(scope="module", params=["text", "native"])
-def workshop(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Serving]:
-    """A server whose model calls tools by one of the two routes."""
-    environ = NATIVE if request.param == "native" else {}
-    with serving(tmp_path_factory.mktemp("tools"), "--demo", environ=environ) as server:
-        yield server
 
 
 @pytest.fixture

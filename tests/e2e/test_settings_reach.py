@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from lingma_cli.settings import environment_name, table
+from tests.support.demo_words import NATIVE
 from tests.support.serving import Serving, program_environment, serving, wait_until
 
 LONG_KEY = "configured-secret-0123"
@@ -326,7 +327,6 @@ def free_port() -> int:
 ASKED_PORT = 20_817
 ONE_PLACE = ("--demo", "--max-in-flight", "1")
 AGENT = {"LINGMA_DEFAULT_ASK_MODE": "agent"}
-NATIVE = {"LINGMA_DEMO_SIDES": "tools=native"}
 REACHES: dict[str, Reach] = {
     "host": Reach(value="::1", check=listens_on_ipv6),
     "port": Reach(value="PORT", check=listens_on_the_port),

@@ -14,7 +14,8 @@ from lingma_cli.core.events import (
     UsageReported,
 )
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.gateway.exchange import Exchange, RecordKeeper
+from lingma_cli.gateway.exchange import Exchange
+from lingma_cli.gateway.records import RecordKeeper
 from lingma_cli.transforms.stop_sequences import StopSequences
 from tests.support.scripted_engine import SILENCE, Script, ScriptedAsk
 from tests.support.strategies import cuts, is_sentence, loose_streams

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,9 +25,7 @@ from lingma_cli.core.events import (
 from lingma_cli.core.notes import Note, NoteCode, codes
 from lingma_cli.core.record import Attempt, Record, Timings
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.gateway.gateway import Totals, log_record
-from lingma_cli.logs import LineFormatter
-from lingma_cli.secret import Redactor
+from lingma_cli.gateway.gateway import Totals
 from tests.support.house import REQUEST, House
 from tests.support.scripted_engine import SILENCE, Script, ScriptedEngine
 from tests.support.strategies import is_sentence
@@ -358,28 +354,3 @@ def test_models() -> None:
         return models
 
     assert [model.key for model in run(main())] == ["a", "b"]
-
-
-def test_a_record_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """The log line carries the record's fields as values."""
-
-    async def main() -> None:
-        house = House(_answers([[TEXT, UsageReported(usage=USAGE), STOP]]))
-        await house.ask()
-        log_record(house.records[0])
-
-    with caplog.at_level(logging.INFO):
-        run(main())
-    (line,) = caplog.records
-    written = json.loads(LineFormatter(as_json=True, redact=Redactor()).format(line))
-
-    assert written["message"] == "openai_chat stop"
-    assert (
-        written["caller"],
-        written["model"],
-        written["engine"],
-        written["end"],
-        written["input_tokens"],
-        written["output_tokens"],
-        written["total_s"],
-    ) == ("key-1", "org_auto", "scripted", "stop", 1, 2, 0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import pytest
 
@@ -13,25 +12,19 @@ from lingma_cli.control.parking import ParkingLimits
 from lingma_cli.core.chat import (
     ChatRequest,
     Message,
-    Model,
     Role,
     Sampling,
     TextPart,
     ToolChoice,
     ToolMode,
     ToolOutputPart,
-    ToolRoute,
 )
-from lingma_cli.core.collect import Collector
-from lingma_cli.core.events import ChatEvent, Failed, Finished, FinishReason
-from lingma_cli.core.notes import codes
+from lingma_cli.core.events import ChatEvent, Failed
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.gateway.pipeline import ToolOptions
-from lingma_cli.protocols.openai_chat_parse import LEGACY
+from tests.gateway.parked import ANSWERED, codes_of, engine_of, in_house, words_of
 from tests.support.house import House
 from tests.support.scripted_engine import SILENCE, ScriptedAsk, ScriptedEngine
 from tests.support.tool_turns import (
-    CALLED,
     QUESTION,
     STOP,
     USER,
@@ -42,50 +35,9 @@ from tests.support.tool_turns import (
     said,
     texts,
 )
-from tests.support.virtual_time import run, settle
+from tests.support.virtual_time import settle
 
-T = TypeVar("T")
 TROUBLE = LingmaError(ErrorKind.ENGINE_FAILED, "broke")
-TWO_STEPS = [[said("first"), *called("a")], [said("second"), *called("b")], [said("done"), STOP]]
-ANSWERED = after(call_turn("a"), result_turn("a"))
-MODELS = (Model(key="org_auto", name="Auto", is_default=True), Model(key="other", name="Other"))
-
-
-def _engine(*steps: list[ChatEvent], **options: object) -> ScriptedEngine:
-    chosen = {"scripts": [steps or TWO_STEPS], "waits_for_tools": True, "models": MODELS} | options
-    return ScriptedEngine([[said("anew"), STOP]], **chosen)  # type: ignore[arg-type]
-
-
-def _house(
-    play: Callable[[House, ScriptedEngine], Awaitable[T]],
-    engine: ScriptedEngine | None = None,
-    **options: object,
-) -> T:
-    """Run `play`; afterwards nothing is held, and no call was refused twice."""
-
-    async def main() -> T:
-        scripted = engine or _engine()
-        house = House(scripted, **options)  # type: ignore[arg-type]
-        lot = asyncio.ensure_future(house.lot.run())
-        await settle()
-        found = await play(house, scripted)
-        lot.cancel()
-        await asyncio.wait([lot])
-        house.assert_nothing_is_held()
-        assert all(len(ask.refused) == 1 for ask in scripted.asks)
-        return found
-
-    return run(main())
-
-
-def _words(events: list[ChatEvent]) -> str:
-    answer = Collector()
-    answer.feed(events)
-    return answer.text()
-
-
-def _codes(house: House) -> tuple[str, ...]:
-    return codes(house.records[-1].notes)
 
 
 def test_three_turns_are_one_ask() -> None:
@@ -94,12 +46,12 @@ def test_three_turns_are_one_ask() -> None:
     async def play(house: House, engine: ScriptedEngine) -> tuple[list[str], list[str]]:
         turns = [call_turn("a"), result_turn("a"), call_turn("b"), result_turn("b")]
         requests = [after(*turns[:count]) for count in (0, 2, 4)]
-        said_so_far = [_words(await house.ask(request)) for request in requests]
+        said_so_far = [words_of(await house.ask(request)) for request in requests]
         (ask,) = engine.asks
         assert [texts(given) for given in ask.results] == [{"a": "result a"}, {"b": "result b"}]
         return said_so_far, [record.end for record in house.records]
 
-    words, ends = _house(play)
+    words, ends = in_house(play)
 
     assert (words, ends) == (
         ["first", "second", "done"],
@@ -108,18 +60,18 @@ def test_three_turns_are_one_ask() -> None:
 
 
 @pytest.mark.parametrize(
-    "question", [replace(QUESTION, extras={LEGACY: {}}), replace(QUESTION, choices=2)]
+    "question", [replace(QUESTION, results_have_ids=False), replace(QUESTION, choices=2)]
 )
 def test_a_client_that_cannot_come_back(question: ChatRequest) -> None:
     """Results without ids fit no ask, and of several answers one is continued: none is kept."""
 
     async def play(house: House, engine: ScriptedEngine) -> tuple[list[str], int]:
         results = after(call_turn("Read"), result_turn("Read"), request=question)
-        words = [_words(await house.ask(question))]
+        words = [words_of(await house.ask(question))]
         assert len(house.lot) == 0
-        return [*words, _words(await house.ask(results))], len(engine.asks)
+        return [*words, words_of(await house.ask(results))], len(engine.asks)
 
-    assert _house(play) == (["first", "anew"], 2)
+    assert in_house(play) == (["first", "anew"], 2)
 
 
 def test_a_parked_ask_holds_no_ticket_and_counts_as_load() -> None:
@@ -133,7 +85,7 @@ def test_a_parked_ask_holds_no_ticket_and_counts_as_load() -> None:
             len(house.lot),
         )
 
-    assert _house(play, cap=1) == (0, [1], 1)
+    assert in_house(play, cap=1) == (0, [1], 1)
 
 
 def test_a_thousand_turns_of_one_ask() -> None:
@@ -147,7 +99,7 @@ def test_a_thousand_turns_of_one_ask() -> None:
 
     steps = [called(f"c{turn}") for turn in range(1001)]
 
-    assert _house(play, _engine(*steps)) == 1
+    assert in_house(play, engine_of(*steps)) == 1
 
 
 # why an ask may be of no use any more
@@ -195,9 +147,9 @@ def test_a_lost_ask_is_asked_anew(trouble: Trouble, refused: list[frozenset[str]
         await house.lot.clear()
         assert engine.asks[0].refused == refused
         assert "result a" in str(engine.asked[-1].messages)
-        return _words(events), _codes(house)
+        return words_of(events), codes_of(house)
 
-    words, notes = _house(play)
+    words, notes = in_house(play)
 
     assert (words, "parked_ask_lost" in notes) == ("anew", True)
 
@@ -209,9 +161,9 @@ def test_another_model_is_asked_anew() -> None:
         await house.ask(QUESTION)
         await house.ask(replace(ANSWERED, model="other"))
         assert engine.asks[0].refused == [frozenset("a")]
-        return engine.asked[-1].model, house.records[-1].model, "parked_ask_lost" in _codes(house)
+        return engine.asked[-1].model, house.records[-1].model, "parked_ask_lost" in codes_of(house)
 
-    assert _house(play) == ("other", "other", True)
+    assert in_house(play) == ("other", "other", True)
 
 
 def test_another_caller_is_asked_anew() -> None:
@@ -219,11 +171,11 @@ def test_another_caller_is_asked_anew() -> None:
 
     async def play(house: House, engine: ScriptedEngine) -> tuple[str, bool, str]:
         await house.ask(QUESTION)
-        stranger = _words(await house.ask(ANSWERED, caller="key-2"))
-        told = "parked_ask_lost" in _codes(house)
-        return stranger, told, _words(await house.ask(ANSWERED))
+        stranger = words_of(await house.ask(ANSWERED, caller="key-2"))
+        told = "parked_ask_lost" in codes_of(house)
+        return stranger, told, words_of(await house.ask(ANSWERED))
 
-    assert _house(play) == ("anew", False, "second")
+    assert in_house(play) == ("anew", False, "second")
 
 
 def _text(role: Role, text: str) -> Message:
@@ -242,12 +194,12 @@ def test_an_ask_that_is_passed_over(turns: list[Message]) -> None:
 
     async def play(house: House, engine: ScriptedEngine) -> tuple[str, list[frozenset[str]]]:
         await house.ask(QUESTION)
-        words = _words(await house.ask(after(*turns)))
+        words = words_of(await house.ask(after(*turns)))
         await asyncio.sleep(2)
-        assert "parked_ask_lost" not in _codes(house)
+        assert "parked_ask_lost" not in codes_of(house)
         return words, engine.asks[0].refused
 
-    assert _house(play) == ("anew", [frozenset("a")])
+    assert in_house(play) == ("anew", [frozenset("a")])
 
 
 def test_a_call_that_the_ask_did_not_make() -> None:
@@ -255,11 +207,11 @@ def test_a_call_that_the_ask_did_not_make() -> None:
 
     async def play(house: House, engine: ScriptedEngine) -> tuple[str, bool]:
         await house.ask(QUESTION)
-        words = _words(await house.ask(after(call_turn("a", "x"), result_turn("a", "x"))))
+        words = words_of(await house.ask(after(call_turn("a", "x"), result_turn("a", "x"))))
         assert "result x" in str(engine.asked[-1].messages)
-        return words, "parked_ask_lost" in _codes(house)
+        return words, "parked_ask_lost" in codes_of(house)
 
-    assert _house(play) == ("anew", True)
+    assert in_house(play) == ("anew", True)
 
 
 def test_a_full_lot() -> None:
@@ -268,12 +220,14 @@ def test_a_full_lot() -> None:
     async def play(house: House, engine: ScriptedEngine) -> list[str]:
         await house.ask(QUESTION)
         await house.ask(QUESTION)
-        return [_words(await house.ask(after(call_turn(call), result_turn(call)))) for call in "ab"]
+        return [
+            words_of(await house.ask(after(call_turn(call), result_turn(call)))) for call in "ab"
+        ]
 
     steps = [[[said("x"), *called(call)], [said(f"on {call}"), STOP]] for call in "ab"]
     limits = ParkingLimits(capacity=1, seconds=60)
 
-    assert _house(play, _engine(scripts=steps), parking=limits) == ["anew", "on b"]
+    assert in_house(play, engine_of(scripts=steps), parking=limits) == ["anew", "on b"]
 
 
 # results
@@ -287,7 +241,7 @@ def test_parallel_calls() -> None:
         await house.ask(after(call_turn("a", "b"), result_turn("b"), result_turn("a")))
         return texts(engine.asks[0].results[0])
 
-    results = _house(play, _engine(called("a", "b"), [STOP]))
+    results = in_house(play, engine_of(called("a", "b"), [STOP]))
 
     assert results == {"a": "result a", "b": "result b"}
 
@@ -301,7 +255,7 @@ def test_calls_and_results_by_turns() -> None:
         await house.ask(after(*turns))
         return texts(engine.asks[0].results[0])
 
-    results = _house(play, _engine(called("a", "b"), [STOP]))
+    results = in_house(play, engine_of(called("a", "b"), [STOP]))
 
     assert results == {"a": "result a", "b": "result b"}
 
@@ -312,9 +266,9 @@ def test_some_results_only() -> None:
     async def play(house: House, engine: ScriptedEngine) -> tuple[dict[str, str], bool]:
         await house.ask(QUESTION)
         await house.ask(after(call_turn("a", "b"), result_turn("a")))
-        return texts(engine.asks[0].results[0]), "result_missing" in _codes(house)
+        return texts(engine.asks[0].results[0]), "result_missing" in codes_of(house)
 
-    assert _house(play, _engine(called("a", "b"), [STOP])) == ({"a": "result a"}, True)
+    assert in_house(play, engine_of(called("a", "b"), [STOP])) == ({"a": "result a"}, True)
 
 
 def test_words_that_come_with_a_result() -> None:
@@ -323,9 +277,9 @@ def test_words_that_come_with_a_result() -> None:
     async def play(house: House, engine: ScriptedEngine) -> tuple[str, bool]:
         await house.ask(QUESTION)
         await house.ask(after(call_turn("a"), result_turn("a"), _text(Role.USER, "hurry")))
-        return texts(engine.asks[0].results[0])["a"], "text_joined" in _codes(house)
+        return texts(engine.asks[0].results[0])["a"], "text_joined" in codes_of(house)
 
-    assert _house(play) == ("result a\n\nThe user adds:\nhurry", True)
+    assert in_house(play) == ("result a\n\nThe user adds:\nhurry", True)
 
 
 def test_a_result_that_is_an_error() -> None:
@@ -337,7 +291,7 @@ def test_a_result_that_is_an_error() -> None:
         await house.ask(after(call_turn("a"), Message(role=Role.TOOL, parts=(failed,))))
         return engine.asks[0].results[0]["a"].is_error
 
-    assert _house(play)
+    assert in_house(play)
 
 
 # how a turn may end
@@ -368,7 +322,7 @@ def test_only_a_turn_that_ends_with_calls_is_parked(
 
     script = [called("z"), *steps] if resumed else steps
 
-    assert _house(play, _engine(*script)) == (is_parked, end, 1)  # type: ignore[arg-type]
+    assert in_house(play, engine_of(*script)) == (is_parked, end, 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("resumed", [False, True], ids=["first", "resumed"])
@@ -386,9 +340,9 @@ def test_a_client_that_leaves_in_the_middle(resumed: bool) -> None:
         return len(house.lot), house.records[-1].end, engine.asks[0].refused
 
     script = [called("a")[:-1], SILENCE]
-    engine = _engine(*([called("z"), *script] if resumed else script))  # type: ignore[arg-type]
+    engine = engine_of(*([called("z"), *script] if resumed else script))  # type: ignore[arg-type]
 
-    assert _house(play, engine) == (0, "cancelled", [frozenset("a")])
+    assert in_house(play, engine) == (0, "cancelled", [frozenset("a")])
 
 
 def test_calls_that_the_client_never_saw() -> None:
@@ -398,7 +352,7 @@ def test_calls_that_the_client_never_saw() -> None:
         await house.ask(replace(QUESTION, sampling=Sampling(max_tokens=1)))
         return len(house.lot), house.records[-1].end
 
-    assert _house(play, _engine([said("word " * 50), *called("a")])) == (0, "length")
+    assert in_house(play, engine_of([said("word " * 50), *called("a")])) == (0, "length")
 
 
 def test_shutdown_ends_a_resumed_turn() -> None:
@@ -411,7 +365,7 @@ def test_shutdown_ends_a_resumed_turn() -> None:
         house.gateway.abort(TROUBLE)
         return (await asking)[-1:]
 
-    assert _house(play, _engine(called("a"), SILENCE)) == [  # type: ignore[arg-type]
+    assert in_house(play, engine_of(called("a"), SILENCE)) == [  # type: ignore[arg-type]
         Failed(error=TROUBLE)
     ]
 
@@ -424,120 +378,6 @@ def test_a_request_that_is_refused_does_not_touch_the_ask() -> None:
         choice = ToolChoice(mode=ToolMode.NAMED, name="Nothing")
         with pytest.raises(LingmaError):
             await house.ask(replace(ANSWERED, tool_choice=choice))
-        return _words(await house.ask(ANSWERED))
+        return words_of(await house.ask(ANSWERED))
 
-    assert _house(play) == "second"
-
-
-# tools of a resumed turn
-
-FENCE = '```json action\n{"tool": "Bash", "parameters": {"command": "ls"}}\n```'
-
-
-@pytest.mark.parametrize("route", ["auto", "native"])
-def test_calls_in_the_text_of_a_resumed_turn(route: str) -> None:
-    """The ask was told how to write calls, or it was not: its later turns are read alike."""
-
-    async def play(house: House, engine: ScriptedEngine) -> tuple[str, list[str]]:
-        await house.ask(QUESTION)
-        answer = Collector()
-        answer.feed(await house.ask(ANSWERED))
-        return answer.text(), [block.name for block in answer.blocks if block.name]
-
-    engine = _engine(called("a"), [said(FENCE), STOP])
-    expected = ("", ["Bash"]) if route == "auto" else (FENCE, [])
-
-    assert _house(play, engine, tools=ToolOptions(route=route)) == expected
-
-
-def _demanding(request: ChatRequest) -> ChatRequest:
-    return replace(request, tool_choice=ToolChoice(mode=ToolMode.REQUIRED))
-
-
-def test_a_demand_in_a_resumed_turn() -> None:
-    """It is not put again, as tools have had their effects; that it is unmet is told."""
-
-    async def play(house: House, engine: ScriptedEngine) -> tuple[str, tuple[str, ...], int]:
-        await house.ask(_demanding(QUESTION))
-        words = _words(await house.ask(_demanding(ANSWERED)))
-        return words, _codes(house), len(engine.asks)
-
-    words, notes, asks = _house(play, _engine(called("a"), [said("no"), STOP]))
-
-    assert (words, asks) == ("no", 1)
-    assert "tool_choice_unmet" in notes
-    assert "tool_retried" not in notes
-
-
-def test_the_ask_gets_the_tools_of_the_next_request() -> None:
-    """And its own route, model and notes."""
-
-    async def play(house: House, engine: ScriptedEngine) -> None:
-        await house.ask(QUESTION)
-        await house.ask(replace(ANSWERED, tools=QUESTION.tools[:1], model="agent"))
-        (resumed,) = engine.asks[0].resumed
-        assert resumed.tools == QUESTION.tools[:1]
-        assert (resumed.model, resumed.tool_route) == ("org_auto", ToolRoute.BOTH)
-
-    _house(play)
-
-
-def test_native_tools_are_learnt_and_the_next_ask_is_native() -> None:
-    """By the model that served, whatever name the client called it by."""
-
-    async def play(house: House, engine: ScriptedEngine) -> tuple[str, list[ToolRoute]]:
-        request = replace(QUESTION, model="a name that nobody knows")
-        await house.ask(request)
-        await house.ask(request)
-        return house.gateway.tool_route("org_auto"), [asked.tool_route for asked in engine.asked]
-
-    assert _house(play) == ("native", [ToolRoute.BOTH, ToolRoute.NATIVE])
-
-
-def test_text_calls_are_learnt() -> None:
-    """Tools are not forwarded any more."""
-
-    async def play(house: House, engine: ScriptedEngine) -> tuple[str, list[ToolRoute]]:
-        before = house.gateway.tool_route("org_auto")
-        assert before == "unknown"
-        await house.ask(QUESTION)
-        await house.ask(QUESTION)
-        assert len(house.lot) == 0
-        return house.gateway.tool_route("org_auto"), [asked.tool_route for asked in engine.asked]
-
-    engine = _engine([said(FENCE), STOP])
-
-    assert _house(play, engine) == ("prompt", [ToolRoute.BOTH, ToolRoute.PROMPT])
-
-
-def test_text_teaches_nothing() -> None:
-    """An answer without calls leaves the route open."""
-
-    async def play(house: House, engine: ScriptedEngine) -> str:
-        await house.ask(QUESTION)
-        return house.gateway.tool_route("org_auto")
-
-    assert _house(play, _engine([said("hello"), STOP])) == "unknown"
-
-
-def test_an_engine_that_takes_tools() -> None:
-    """Its route is known, and nothing is described."""
-
-    async def play(house: House, engine: ScriptedEngine) -> tuple[str, int]:
-        await house.ask(QUESTION)
-        return house.gateway.tool_route("org_auto"), len(engine.asked[0].messages)
-
-    assert _house(play, _engine([STOP], native_tools=True)) == ("native", 1)
-
-
-def test_the_end_of_a_turn_is_one_event() -> None:
-    """The stream ends with the calls, once."""
-
-    async def play(house: House, engine: ScriptedEngine) -> list[ChatEvent]:
-        return [
-            event
-            for event in await house.ask(QUESTION)
-            if isinstance(event, Finished) and event.reason is FinishReason.TOOL_CALLS
-        ]
-
-    assert _house(play) == [CALLED]
+    assert in_house(play) == "second"

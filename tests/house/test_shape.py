@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "engines/base.py",
     "engines/lingma/ask.py",
     "protocols/openai_chat_body.py",
+    "protocols/openai_responses_body.py",
     "protocols/wire.py",
     "protocols/registry.py",
     "server/app.py",

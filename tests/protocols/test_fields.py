@@ -88,6 +88,33 @@ def test_a_wrong_type_is_named_by_its_path(value: Any, param: str | None) -> Non
     assert "$" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("value", "param"),
+    [
+        ({}, "input[3].items"),
+        ({"items": 5}, "input[3].items"),
+        ({"items": [{"number": 1}, {}]}, "input[3].items[1].number"),
+        (5, "input[3]"),
+    ],
+)
+def test_a_path_may_begin_further_out(value: Any, param: str) -> None:
+    """A value inside the body is named by its whole path, in the words too."""
+    with pytest.raises(LingmaError) as caught:
+        convert(value, _Outer, "input[3]")
+
+    assert param == caught.value.param
+    assert caught.value.message.endswith(f" at `{param}`")
+    assert caught.value.message.count("`input[3]") == 1
+
+
+def test_a_list_inside_a_list() -> None:
+    """An index follows the outer path without a dot."""
+    with pytest.raises(LingmaError) as caught:
+        convert([{"number": 1}, 2], list[_Inner], "tools[0].tools")
+
+    assert caught.value.param == "tools[0].tools[1]"
+
+
 def test_what_the_shape_does_not_know_is_extra() -> None:
     """Unknown fields are told apart from known ones."""
     value = {"items": [{"number": 1}], "more": 2}

@@ -265,6 +265,7 @@ def test_functions_want_the_older_answer() -> None:
 
     assert (Tool(name="g", description="does g"),) == request.tools
     assert not request.parallel_tool_calls
+    assert not request.results_have_ids
     assert request.extras == {"openai_chat": {}, LEGACY: {}}
 
 
@@ -274,6 +275,7 @@ def test_tools_and_functions_together() -> None:
 
     assert [tool.name for tool in request.tools] == ["f", "g"]
     assert LEGACY not in request.extras
+    assert request.results_have_ids
 
 
 @pytest.mark.parametrize(("sent", "allowed"), [(None, True), (True, True), (False, False)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,9 @@ from lingma_cli.sessions.stored import (
     StoredResponse,
 )
 
+Play = Callable[..., None]
+"""Runs a scene on a fresh store, with limits of its own if it wants them."""
+
 ROOMY: Final = Limits(retention=1000, max_bytes=1_000_000, max_entries=10_000)
 
 
@@ -31,6 +34,7 @@ class Clock:
         return self.now
 
 
+Scene = Callable[[ResponseStore, Clock], Awaitable[None]]
 OpenStore = Callable[[Path, Limits, Callable[[], float]], ResponseStore]
 
 STORES: Final[Mapping[str, OpenStore]] = MappingProxyType(
@@ -78,3 +82,15 @@ def conversation(conversation_id: str, *, owner: str = "ann") -> StoredConversat
 def item(item_id: str, text: str = "hello") -> Json:
     """Return a message with an id."""
     return {"id": item_id, "type": "message", "content": [{"type": "input_text", "text": text}]}
+
+
+async def ids(store: ResponseStore, *wanted: str, owner: str = "ann") -> str:
+    """Return those of `wanted` that `owner` finds, as one text."""
+    found = [await store.response(owner, name) for name in wanted]
+    return "".join(one.id for one in found if one is not None)
+
+
+async def item_ids(store: ResponseStore, conversation_id: str) -> list[object] | None:
+    """Return the ids of a conversation's items."""
+    items = await store.items("ann", conversation_id)
+    return None if items is None else [one["id"] for one in items]

@@ -193,7 +193,7 @@ def test_the_instruction() -> None:
 def test_a_wrong_schema_is_refused(schema: dict[str, Any]) -> None:
     """The error names the place of the schema in the request."""
     with pytest.raises(LingmaError) as caught:
-        check_schema(OutputFormat(schema=schema), param="text.format.schema")
+        check_schema(OutputFormat(schema=schema, param="text.format.schema"))
 
     assert caught.value.kind is ErrorKind.INVALID_REQUEST
     assert caught.value.param == "text.format.schema"
@@ -213,7 +213,7 @@ def test_a_wrong_schema_is_refused(schema: dict[str, Any]) -> None:
 )
 def test_a_right_schema_passes(schema: dict[str, Any] | None) -> None:
     """None at all, every draft, unknown drafts, and patterns of another language."""
-    check_schema(OutputFormat(schema=schema), param="x")
+    check_schema(OutputFormat(schema=schema))
 
 
 keywords = st.sampled_from(
@@ -232,7 +232,7 @@ def test_any_schema_is_refused_or_can_judge(schema: dict[str, Any], value: Any) 
     format_ = OutputFormat(schema=schema)
     text = json.dumps(value)
     try:
-        check_schema(format_, param="x")
+        check_schema(format_)
     except LingmaError:
         return
 

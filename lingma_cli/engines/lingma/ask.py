@@ -72,7 +72,7 @@ class LingmaAsk:
         request: what is asked; `request.model` is a key of the binary.
         request_id: the key of all its pushes.
         session_id: the new upstream session it opens.
-        new_call_id: makes the ids of tool calls.
+        new_id: makes the ids of tool calls.
         images: the runtime's URLs of the images it has, by reference.
         agent: the words of agent mode.
         timeouts: when silence ends it.
@@ -85,7 +85,7 @@ class LingmaAsk:
         *,
         request_id: str,
         session_id: str,
-        new_call_id: NewId,
+        new_id: NewId,
         images: Mapping[str, str],
         agent: AgentWords,
         timeouts: AskTimeouts,
@@ -99,7 +99,7 @@ class LingmaAsk:
         )
         self._answer = Answer(request.model, replaceable=not request.stream)
         self._notes = list(losses(request, images))
-        self._calls = ToolCalls(_names(request), new_call_id)
+        self._calls = ToolCalls(_names(request), new_id)
         self._parallel = request.parallel_tool_calls
         self._turn_over = False
         self._settling: asyncio.TimerHandle | None = None

@@ -270,7 +270,7 @@ class LingmaEngine:
             request,
             request_id=self._new_id(),
             session_id=self._new_id(),
-            new_call_id=self._new_id,
+            new_id=self._new_id,
             images=await self._sent_images(request),
             agent=self._options.agent,
             timeouts=timeouts,

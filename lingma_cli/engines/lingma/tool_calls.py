@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lingma_cli.core.chat import ToolOutputPart
-from lingma_cli.core.ids import NewId
+from lingma_cli.core.ids import NewId, new_call_id
 from lingma_cli.engines.lingma.jsonrpc import MessageId
 from lingma_cli.engines.lingma.pushes import ToolPush, tool_result
 
@@ -174,7 +174,7 @@ class ToolCalls:
 
     def _call(self, tool_id: str) -> Call:
         if tool_id not in self._calls:
-            self._calls[tool_id] = Call(tool_id=tool_id, call_id=f"call_{self._new_id()[:24]}")
+            self._calls[tool_id] = Call(tool_id=tool_id, call_id=new_call_id(self._new_id))
         return self._calls[tool_id]
 
     def _learn(self, push: ToolPush) -> Call:

@@ -1,170 +1,20 @@
-"""Tool calls of one ask, over a real connection whose other end is the test."""
+"""Tool calls of one ask."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from lingma_cli.core.chat import ChatRequest, ToolOutputPart
-from lingma_cli.core.collect import Collector
-from lingma_cli.core.events import ChatEvent, Failed, Finished
-from lingma_cli.core.ids import random_hex
 from lingma_cli.core.notes import codes
-from lingma_cli.engines.lingma import jsonrpc
-from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
-from lingma_cli.engines.lingma.link import DEFERRED, Link
-from lingma_cli.engines.lingma.prompt import AgentWords
-from lingma_cli.engines.lingma.pushes import chat_push, tool_push
 from lingma_cli.engines.lingma.tool_calls import NO_RESULT, NOT_OFFERED
-from lingma_cli.errors import ErrorKind, LingmaError
-from tests.engines.lingma.test_link import LIMIT, Json, Peer, listening
-from tests.support.playbook import Line, transcript
-from tests.support.tool_turns import BASH, QUESTION, READ
+from tests.engines.lingma.table import STREAM, Table, at_table
+from tests.engines.lingma.test_link import Json
+from tests.support.playbook import Line
+from tests.support.tool_turns import READ
 
-T = TypeVar("T")
-STREAM = replace(QUESTION, stream=True)
 QUIET: list[Line] = [("tool_call", "{}"), ("finished", "tool_calls")]
-
-
-class Table:
-    """An ask of ours, and the binary's end of its connection."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.ask: LingmaAsk
-        self.link: Link
-        self._id = 100
-
-    def hear(self, call: jsonrpc.Call) -> object:
-        """Route as the engine does."""
-        if call.method.startswith("chat/"):
-            self.ask.hear(call.method, chat_push(call.params))
-            return None
-        self.ask.hear_tool(call.method, tool_push(call.params), call.id)
-        return DEFERRED if call.method == "tool/invoke" else None
-
-    async def push(self, method: str, **params: Any) -> int:
-        """Send a request of the binary and return its id."""
-        self._id += 1
-        params = {"requestId": self.ask.request_id, **params}
-        message = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
-        await self.peer.send(message)
-        return self._id
-
-    async def say(self, text: str) -> None:
-        """Send a piece of the answer."""
-        await self.push("chat/answer", text=text)
-
-    async def invoke(
-        self, tool_id: str = "t", name: str = "Read", *, is_async: bool = True, **more: Any
-    ) -> int:
-        """Want a tool run, asynchronously unless told otherwise."""
-        return await self.push(
-            "tool/invoke", toolCallId=tool_id, **{"name": name, "async": is_async} | more
-        )
-
-    async def sync(self, status: str = "PENDING", tool_id: str = "t", **more: Any) -> None:
-        """Tell a call's state."""
-        await self.push("tool/call/sync", toolCallId=tool_id, toolCallStatus=status, **more)
-
-    async def heard(self, *methods: str) -> Json:
-        """Return the next request of one of `methods`."""
-        while (message := await self.peer.receive()).get("method") not in methods:
-            pass
-        return message
-
-    async def response(self, id_: int) -> Any:
-        """Return the result of a request of the binary's."""
-        while (message := await self.peer.receive()).get("id") != id_ or "method" in message:
-            pass
-        return message["result"]
-
-    async def read(self, marker: str = "read") -> None:
-        """Wait until our end has read everything that was sent to it."""
-        await self.response(await self.push("chat/answer", text="", extra=marker))
-
-    async def turn(self) -> Sequence[ChatEvent]:
-        """Return the events up to an end."""
-        events: list[ChatEvent] = []
-        while not events or not isinstance(events[-1], Finished | Failed):
-            batch = await self.ask.next_batch()
-            assert batch
-            events += batch
-        return events
-
-    async def lines(self) -> list[Line]:
-        """Return a turn's events as lines."""
-        return transcript(list(await self.turn()))
-
-    async def called(self) -> dict[str, str]:
-        """Return the ids of a turn's calls, by name."""
-        answer = Collector()
-        answer.feed(await self.turn())
-        return {block.name: block.call_id for block in answer.blocks if block.name}
-
-    def resume(self, results: Mapping[str, str], request: ChatRequest = STREAM) -> None:
-        """Bring results."""
-        given = {id_: ToolOutputPart(call_id=id_, text=text) for id_, text in results.items()}
-        self.ask.resume(request, given)
-
-
-def _at_table(
-    play: Callable[[Table], Awaitable[T]],
-    request: ChatRequest = STREAM,
-    *,
-    first_event: float = LIMIT,
-    idle: float = LIMIT,
-) -> T:
-    """Ask, and let `play` be both the binary and the client; then leave."""
-
-    async def main() -> T:
-        arrived: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
-
-        async def greet(peer: Peer) -> None:
-            arrived.set_result(peer)
-
-        async with listening(greet) as port, asyncio.timeout(LIMIT):
-            tables: list[Table] = []
-
-            def hear(call: Any) -> Any:
-                return tables[0].hear(call)
-
-            _, link = await asyncio.get_running_loop().create_connection(
-                lambda: Link(path="/", port=port, headers={}, on_call=hear),
-                "127.0.0.1",
-                port,
-            )
-            await link.opened
-            tables.append(Table(await arrived))
-            try:
-                return await play(_seated(tables[0], link, request, first_event, idle))
-            finally:
-                await link.close()
-
-    return asyncio.run(main())
-
-
-def _seated(
-    table: Table, link: Link, request: ChatRequest, first_event: float, idle: float
-) -> Table:
-    table.link = link
-    table.ask = LingmaAsk(
-        link,
-        request,
-        request_id="R",
-        session_id="S",
-        new_call_id=random_hex,
-        images={},
-        agent=AgentWords(session_type="ask", chat_task="chat", mode="agent"),
-        timeouts=AskTimeouts(first_event=first_event, idle=idle),
-    )
-    table.ask.send()
-    return table
-
 
 # turns
 
@@ -184,7 +34,7 @@ def test_a_round_trip() -> None:
         await table.push("chat/finish", statusCode=200, fullAnswer="firstsecond")
         return first, await table.lines(), told["params"]
 
-    first, second, told = _at_table(play)
+    first, second, told = at_table(play)
 
     assert first == [
         ("text", "first"),
@@ -210,7 +60,7 @@ def test_what_is_said_while_the_client_is_away(stream: bool) -> None:
         await table.push("chat/finish", statusCode=200, fullAnswer="")
         return await table.lines()
 
-    assert _at_table(play, replace(STREAM, stream=stream)) == [
+    assert at_table(play, replace(STREAM, stream=stream)) == [
         ("text", "one two"),
         ("finished", "stop"),
     ]
@@ -232,7 +82,7 @@ def test_what_is_said_before_the_client_has_heard_the_end() -> None:
         await table.push("chat/finish", statusCode=200)
         return first, await table.lines()
 
-    assert _at_table(play) == (QUIET, [("text", "one two"), ("finished", "stop")])
+    assert at_table(play) == (QUIET, [("text", "one two"), ("finished", "stop")])
 
 
 def test_calls_of_one_step_come_together() -> None:
@@ -248,7 +98,7 @@ def test_calls_of_one_step_come_together() -> None:
         sent = await table.heard("tool/invokeResult")
         return len(ids), response["result"], sent["params"]["result"]
 
-    assert _at_table(play) == (2, {"content": "red"}, {"content": "ran"})
+    assert at_table(play) == (2, {"content": "red"}, {"content": "ran"})
 
 
 def test_one_call_a_turn() -> None:
@@ -265,7 +115,7 @@ def test_one_call_a_turn() -> None:
 
     request = replace(STREAM, parallel_tool_calls=False)
 
-    assert _at_table(play, request) == [["Read"], ["Bash"]]
+    assert at_table(play, request) == [["Read"], ["Bash"]]
 
 
 def test_a_call_that_waits_for_its_turn_may_lose_its_tool() -> None:
@@ -283,7 +133,7 @@ def test_a_call_that_waits_for_its_turn_may_lose_its_tool() -> None:
 
     request = replace(STREAM, parallel_tool_calls=False)
 
-    assert _at_table(play, request) == (
+    assert at_table(play, request) == (
         [("finished", "stop")],
         ["", NOT_OFFERED],
         ("tool_refused",),
@@ -299,7 +149,7 @@ def test_a_result_that_is_missing() -> None:
         table.resume({})
         return (await table.heard("tool/invokeResult"))["params"]
 
-    told = _at_table(play)
+    told = at_table(play)
 
     assert (told["success"], told["errorMessage"]) == (False, NO_RESULT)
 
@@ -312,7 +162,7 @@ def test_a_call_that_is_only_announced() -> None:
         approved = await table.heard("tool/call/approve")
         return approved["params"]["approval"], await table.lines()
 
-    assert _at_table(play) == (True, QUIET)
+    assert at_table(play) == (True, QUIET)
 
 
 def test_a_call_without_a_name_does_not_hold_up_the_others() -> None:
@@ -325,7 +175,7 @@ def test_a_call_without_a_name_does_not_hold_up_the_others() -> None:
         refused = await table.heard("tool/call/approve")
         return given, (refused["params"]["toolCallId"], refused["params"]["approval"])
 
-    assert _at_table(play) == (["Read"], ("b", False))
+    assert at_table(play) == (["Read"], ("b", False))
 
 
 @pytest.mark.parametrize("odd", ["marker", "init", "running"])
@@ -340,7 +190,7 @@ def test_a_call_that_never_gets_ready_does_not_hold_up_the_others(odd: str) -> N
         await table.invoke("a")
         return list(await table.called())
 
-    assert _at_table(play) == ["Read"]
+    assert at_table(play) == ["Read"]
 
 
 def test_a_name_that_the_text_tells() -> None:
@@ -353,7 +203,7 @@ def test_a_name_that_the_text_tells() -> None:
         await table.invoke(name="Read")
         return list(await table.called()), approved["params"]
 
-    names, approved = _at_table(play)
+    names, approved = at_table(play)
 
     assert names == ["Read"]
     assert approved == {
@@ -386,7 +236,7 @@ def test_an_answer_that_does_not_wait_for_its_calls(parallel: bool) -> None:
     request = replace(STREAM, parallel_tool_calls=parallel)
     given, dropped = (["Read", "Bash"], ()) if parallel else (["Read"], ("calls_dropped",))
 
-    assert _at_table(play, request) == (given, frozenset(), dropped)
+    assert at_table(play, request) == (given, frozenset(), dropped)
 
 
 def test_an_answer_that_ends_with_an_approved_call() -> None:
@@ -398,7 +248,7 @@ def test_an_answer_that_ends_with_an_approved_call() -> None:
         await table.push("chat/finish", statusCode=200, fullAnswer="")
         return await table.lines()
 
-    assert _at_table(play) == [("tool_call", '{"path": "a"}'), ("finished", "tool_calls")]
+    assert at_table(play) == [("tool_call", '{"path": "a"}'), ("finished", "tool_calls")]
 
 
 def test_an_answer_that_fails_with_calls_under_way() -> None:
@@ -412,7 +262,7 @@ def test_an_answer_that_fails_with_calls_under_way() -> None:
         await table.read()
         return await table.lines(), table.link.is_open
 
-    assert _at_table(play) == ([("failed", "engine_failed")], True)
+    assert at_table(play) == ([("failed", "engine_failed")], True)
 
 
 @pytest.mark.parametrize("how", ["finish", "cancelled", "closed"])
@@ -436,7 +286,7 @@ def test_an_ask_that_is_lost_while_its_client_runs_a_tool(how: str) -> None:
         table.ask.leave()
         return before, len(table.ask.pending_calls)
 
-    assert _at_table(play) == (1, 0)
+    assert at_table(play) == (1, 0)
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -460,7 +310,7 @@ def test_leaving_refuses_what_waits_once(given: bool, synchronous: bool) -> None
         gone = await table.heard("tool/invokeResult", "chat/deleteSessionById")
         return refused, [stop["method"], gone["method"]]
 
-    refused, rest = _at_table(play)
+    refused, rest = at_table(play)
 
     assert (refused["success"], refused["toolCallId"]) == (False, "t")
     assert "did not come back" in refused["errorMessage"]
@@ -477,7 +327,7 @@ def test_a_tool_that_is_not_offered() -> None:
         await table.push("chat/finish", statusCode=200)
         return refused["errorMessage"], await table.lines(), codes(table.ask.notes)
 
-    assert _at_table(play) == (
+    assert at_table(play) == (
         NOT_OFFERED,
         [("text", "all right"), ("finished", "stop")],
         ("tool_refused",),
@@ -493,136 +343,4 @@ def test_a_tool_that_ran_upstream() -> None:
         await table.push("chat/finish", statusCode=200, fullAnswer="done")
         return await table.lines(), codes(table.ask.notes)
 
-    assert _at_table(play) == ([("text", "done"), ("finished", "stop")], ("tool_ran_upstream",))
-
-
-# time
-
-
-def test_a_client_may_take_its_time() -> None:
-    """Words of the binary start no clock while a tool runs; the next turn has its own."""
-
-    async def play(table: Table) -> tuple[frozenset[str], list[Line]]:
-        await table.invoke()
-        await table.turn()
-        await table.say("still here ")
-        # Another ask on the same connection would have been given up by now.
-        await _outlast(table, 0.9)
-        pending = table.ask.pending_calls
-        table.resume(dict.fromkeys(pending, "done"))
-        await table.push("chat/finish", statusCode=200)
-        return pending, await table.lines()
-
-    pending, lines = _at_table(play, first_event=0.4, idle=0.4)
-
-    assert (len(pending), lines) == (1, [("text", "still here "), ("finished", "stop")])
-
-
-async def _outlast(table: Table, seconds: float) -> None:
-    """Let time pass until the loop's clock says so."""
-    passed = asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_later(seconds, passed.set_result, None)
-    await passed
-    assert table.link.is_open
-
-
-def test_a_resumed_turn_that_stays_silent() -> None:
-    """It ends as any other would."""
-
-    async def play(table: Table) -> list[Line]:
-        await table.invoke()
-        await table.turn()
-        table.resume(dict.fromkeys(table.ask.pending_calls, "done"))
-        while table.link.is_open and not table.ask.pending_calls:
-            message = await table.peer.receive()
-            if message.get("method") == "chat/stop":
-                break
-            if message.get("method") == "ping":
-                await table.peer.send({"jsonrpc": "2.0", "id": message["id"], "result": {}})
-        return await table.lines()
-
-    assert _at_table(play, first_event=0.1) == [("failed", "engine_timeout")]
-
-
-def test_a_resumed_turn_whose_connection_dies() -> None:
-    """It fails, with what came before."""
-
-    async def play(table: Table) -> list[Line]:
-        await table.invoke()
-        await table.turn()
-        table.resume(dict.fromkeys(table.ask.pending_calls, "done"))
-        await table.say("so far")
-        await table.read()
-        await table.peer.socket.close()
-        await table.link.closed
-        table.ask.fail(table.link.lost())
-        return await table.lines()
-
-    assert _at_table(play) == [("text", "so far"), ("failed", "engine_failed")]
-
-
-def test_an_abort_in_a_resumed_turn() -> None:
-    """The binary is told to stop."""
-
-    async def play(table: Table) -> tuple[list[Line], str]:
-        await table.invoke()
-        await table.turn()
-        table.resume(dict.fromkeys(table.ask.pending_calls, "done"))
-        table.ask.abort(LingmaError(ErrorKind.SHUTTING_DOWN, "going down"))
-        return await table.lines(), (await table.heard("chat/stop"))["params"]["requestId"]
-
-    assert _at_table(play) == ([("failed", "shutting_down")], "R")
-
-
-# signs of life
-
-
-def test_who_was_heard_lately_is_alive() -> None:
-    """Nothing is asked then."""
-
-    async def play(table: Table) -> bool:
-        await table.read()
-        return await table.ask.is_alive()
-
-    assert _at_table(play)
-
-
-@pytest.mark.parametrize("answers", [True, False])
-def test_who_is_silent_is_asked(answers: bool) -> None:
-    """One answer serves all who ask; without one nobody is alive, and nothing is dropped."""
-
-    async def play(table: Table) -> tuple[list[bool], bool]:
-        await _outlast(table, 0.1)
-        asking = [asyncio.ensure_future(table.link.is_alive(0.05)) for _ in range(3)]
-        ping = await table.heard("ping")
-        if answers:
-            await table.peer.send({"jsonrpc": "2.0", "id": ping["id"], "result": {}})
-        return [await one for one in asking], table.link.is_open
-
-    assert _at_table(play)[1]
-
-
-def test_who_is_gone_is_not_alive() -> None:
-    """Neither the connection nor an answer that has ended."""
-
-    async def play(table: Table) -> list[bool]:
-        await table.push("chat/finish", statusCode=200)
-        await table.turn()
-        ended = await table.ask.is_alive()
-        await table.peer.socket.close()
-        await table.link.closed
-        return [ended, await table.link.is_alive(1)]
-
-    assert _at_table(play) == [False, False]
-
-
-def test_a_response_to_nobody() -> None:
-    """Answering a request over a lost connection does nothing."""
-
-    async def play(table: Table) -> bool:
-        await table.peer.socket.close()
-        await table.link.closed
-        table.link.respond(1, {"a": BASH.name})
-        return table.link.is_open
-
-    assert not _at_table(play)
+    assert at_table(play) == ([("text", "done"), ("finished", "stop")], ("tool_ran_upstream",))

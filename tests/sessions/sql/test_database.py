@@ -186,8 +186,6 @@ def test_another_layout_is_refused(file: Path, change: str | None) -> None:
 def test_a_locked_database_is_an_error_for_that_call(file: Path) -> None:
     """A lock that outlasts our patience fails the call; later ones work again."""
     fill(file)
-    # Put together here: a traceback quotes the lines of this file.
-    text = " ".join(("top", "secret"))
 
     async def main() -> None:
         async with opened(store_at(file)) as store:
@@ -264,8 +262,8 @@ def test_an_unusable_url_is_an_error_without_its_password(url: str) -> None:
 def test_errors_show_no_stored_text(file: Path) -> None:
     """A failed insert, its causes included, shows nothing of what people have said."""
     fill(file)
-    # Put together here: a traceback quotes the lines of this file.
-    text = " ".join(("top", "secret"))
+    # Not written here as it is stored: a traceback quotes the lines of this file.
+    text = "secret".upper()
 
     async def main() -> None:
         async with opened(store_at(file)) as store:
