@@ -91,12 +91,12 @@ class Simulator:
 
     async def serve(self) -> int:
         """Listen until a signal or an exit notification."""
+        self._heed_signals()
         self._log = Log(self._work_dir.logs / "lingma.log", time.time)
         level = self._switches.journal
         self._journal = Journal(self._work_dir.logs / "demo.jsonl", time.time, level)
         with contextlib.closing(self._log), contextlib.closing(self._journal):
             async with asyncio.TaskGroup() as group:
-                self._heed_signals()
                 group.create_task(self._open(group))
                 await self._ended.wait()
                 self._close()
