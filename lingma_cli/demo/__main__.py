@@ -5,7 +5,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from lingma_cli.demo import command, server
+from lingma_cli.demo import command, packing, server
+from lingma_cli.demo.accounts import DEMO, Accounts
 from lingma_cli.demo.command import Command, UsageError
 from lingma_cli.demo.language import LanguageError
 from lingma_cli.demo.switches import Switches, from_environment
@@ -14,6 +15,8 @@ from lingma_cli.demo.workdir import WorkDir
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one command; returns the exit code (2 for usage and switches that cannot be read)."""
+    if arguments[:1] == ["pack"]:
+        return packing.run(arguments[1:])
     try:
         switches = from_environment(environment)
     except LanguageError as error:
@@ -41,7 +44,9 @@ def _report(wanted: Command, switches: Switches) -> str:
     logged_in = work_dir.is_logged_in(switches.login)
     status: dict[str, object] = {"logged_in": logged_in, "version": command.VERSION}
     if logged_in:
-        status |= {"username": "demo", "user_type": "personal_standard"}
+        record = work_dir.record()
+        account = Accounts(switches.account).named(record.user if record else DEMO.user)
+        status |= {"username": account.user, "user_type": account.kind}
     return json.dumps(status) + "\n"
 
 

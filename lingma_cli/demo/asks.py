@@ -25,6 +25,7 @@ from lingma_cli.demo.connection import Connection
 from lingma_cli.demo.directives import Directives
 from lingma_cli.demo.journal import Journal
 from lingma_cli.demo.language import LanguageError
+from lingma_cli.demo.logins import Logins
 from lingma_cli.demo.player import Running, Stage, play
 from lingma_cli.demo.script import Push
 from lingma_cli.demo.sessions import Sessions
@@ -42,6 +43,7 @@ class Surroundings:
     work_dir: WorkDir
     journal: Journal
     sessions: Sessions
+    logins: Logins
     clock: Callable[[], float]
     new_id: Callable[[], str]
     spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
@@ -169,7 +171,7 @@ class Asks:
 
     def _wish(self, prompt: str, task: str) -> Directives:
         sides = self._around.switches.sides
-        if not self._around.work_dir.is_logged_in(self._around.switches.login):
+        if not self._around.logins.admit():
             return _logged_out(sides.logged_out)
         if (sides.task == "upper" and task != task.upper()) or (
             sides.task == "lower" and task != task.lower()

@@ -7,35 +7,29 @@ params to a result; what is not in the table is -32601.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lingma_cli.demo import models, rpc
+from lingma_cli.demo import authcalls, models, rpc
 from lingma_cli.demo.asks import Asks
 from lingma_cli.demo.images import Images
+from lingma_cli.demo.logins import Logins
 from lingma_cli.demo.rpc import Params, RpcError
 from lingma_cli.demo.sessions import Sessions
 from lingma_cli.demo.switches import Login, Sides
-from lingma_cli.demo.workdir import WorkDir
 
 WITHOUT_PARAMS = frozenset({"shutdown", "exit"})
 
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """What handlers look at; `polls` counts auth/status calls."""
+    """What handlers look at."""
 
     version: str
     endpoint: str
     sides: Sides
     login: Login
-    work_dir: WorkDir
+    logins: Logins
     sessions: Sessions
     asks: Asks
     images: Images
-    polls: int = 0
-
-    @property
-    def logged_in(self) -> bool:
-        """The login as of now."""
-        return self.work_dir.is_logged_in(self.login)
 
 
 Handler = Callable[[State, Params], object]
@@ -60,45 +54,9 @@ def _initialized(state: State, params: Params) -> object:
     return None
 
 
-def _auth_status(state: State, params: Params) -> object:
-    del params
-    state.polls += 1
-    status = 2 if state.logged_in else 1
-    with_id = status == 2
-    if state.login.status is not None and state.polls <= state.login.polls:
-        status, with_id = state.login.status, not state.login.without_id
-    return _account(status, with_id=with_id)
-
-
-def _account(status: int, *, with_id: bool) -> dict[str, object]:
-    return {
-        "messageId": "demo-message",
-        "status": status,
-        "name": "demo" if with_id else "",
-        "id": "demo-user" if with_id else "",
-        "accountId": "demo-account" if with_id else "",
-        "token": "pt-simulated" if with_id else "",
-        "refreshToken": "rt-simulated" if with_id else "",
-        "expireTime": 4_102_444_800_000 if with_id else 0,
-        "quota": 0,
-        "whitelist": 3 if with_id else 0,
-        "orgId": "",
-        "orgName": "",
-        "yxUid": "",
-        "avatarUrl": "",
-        "userType": "personal_standard" if with_id else "",
-        "isSubAccount": False,
-        "cloudType": "cloud",
-        "email": "",
-        "userTag": "",
-        "privacyPolicyAgreed": True,
-        "isPrivacyPolicyModifiable": False,
-    }
-
-
 def _query_models(state: State, params: Params) -> object:
     del params
-    return models.scenes() if state.logged_in else {}
+    return models.scenes() if state.logins.is_in else {}
 
 
 def _plan(state: State, params: Params) -> object:
@@ -161,7 +119,7 @@ HANDLERS: dict[str, Handler] = {
     "shutdown": _always(None),
     "exit": _always(None),
     "ping": _always({"success": True}),
-    "auth/status": _auth_status,
+    "auth/status": lambda state, _params: state.logins.status(),
     "config/queryModels": _query_models,
     "config/getEndpoint": lambda state, _params: {"endpoint": state.endpoint},
     "user/plan": _plan,
@@ -177,6 +135,10 @@ HANDLERS: dict[str, Handler] = {
 }
 
 
+def _auth(method: str) -> Handler:
+    return lambda state, params: authcalls.call(state.logins, method, params, state.login.spelling)
+
+
 def _unknown(method: str) -> RpcError:
     return RpcError(rpc.UNKNOWN_METHOD, f"method not found: {method}")
 
@@ -187,8 +149,8 @@ def call(state: State, method: str, params: object) -> object:
     Raises:
         RpcError: for unknown methods, params that are no object, and refusals.
     """
-    handler = HANDLERS.get(method)
-    if handler is None:
+    handler = _auth(method) if method in authcalls.METHODS else HANDLERS.get(method)
+    if handler is None or method in state.login.lacks.split(","):
         raise _unknown(method)
     if method in WITHOUT_PARAMS:
         return handler(state, {})

@@ -13,17 +13,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from lingma_cli.demo import methods, rpc
+from lingma_cli.demo import localpages, methods, rpc
 from lingma_cli.demo.asks import Asks, Surroundings
 from lingma_cli.demo.command import VERSION, Flags
 from lingma_cli.demo.connection import Connection, Seen
 from lingma_cli.demo.httpdoor import HttpDoor
 from lingma_cli.demo.images import Images
 from lingma_cli.demo.journal import Journal, Log
+from lingma_cli.demo.logins import Around, Logins
 from lingma_cli.demo.player import NO_RESPONSE
 from lingma_cli.demo.sessions import Sessions
+from lingma_cli.demo.site import Site
 from lingma_cli.demo.switches import Start, Switches
 from lingma_cli.demo.tooldesk import TOOL_METHODS
 from lingma_cli.demo.workdir import Listening, WorkDir, dead_pid
@@ -121,20 +124,41 @@ class Simulator:
             return Connection(self, switches.sides, machine.token, switches.wire)
 
         wanted = 0 if self._start.port == "other" else self._flags.socket_port
+        logins = self._state.logins
+        site = Site(logins, self._switches.pages)
+        local = partial(localpages.answer, logins)
+        delay = self._switches.pages.delay
         self._servers = [
             await _listen(connect, wanted),
-            await _listen(HttpDoor, self._flags.http_port),
+            await _listen(lambda: HttpDoor(local), self._flags.http_port),
+            await _listen(lambda: HttpDoor(site.answer, delay), 0),
         ]
+        ports = [server.sockets[0].getsockname()[1] for server in self._servers]
+        _, logins.http_port, logins.site_port = ports
         await asyncio.sleep(self._start.info_delay)
-        self._announce(*(server.sockets[0].getsockname()[1] for server in self._servers))
+        self._announce(*ports)
 
     def _build(self, group: asyncio.TaskGroup) -> methods.State:
         sessions = Sessions()
+        endpoint = self._flags.endpoint
+        logins = Logins(
+            Around(
+                switches=self._switches,
+                work_dir=self._work_dir,
+                log=self._log,
+                journal=self._journal,
+                endpoint=endpoint,
+                clock=time.time,
+                new_id=lambda: str(uuid.uuid4()),
+                publish=self._publish,
+            )
+        )
         around = Surroundings(
             switches=self._switches,
             work_dir=self._work_dir,
             journal=self._journal,
             sessions=sessions,
+            logins=logins,
             clock=time.time,
             new_id=lambda: str(uuid.uuid4()),
             spawn=group.create_task,
@@ -142,16 +166,20 @@ class Simulator:
         )
         return methods.State(
             version=VERSION,
-            endpoint=self._flags.endpoint or "https://simulated.invalid",
+            endpoint=endpoint or "https://simulated.invalid",
             sides=self._switches.sides,
             login=self._switches.login,
-            work_dir=self._work_dir,
+            logins=logins,
             sessions=sessions,
             asks=Asks(around),
             images=Images(self._switches.sides.images, self._journal),
         )
 
-    def _announce(self, port: int, http_port: int) -> None:
+    def _publish(self, method: str, params: object) -> None:
+        for connection in self._connections:
+            connection.push(method, params)
+
+    def _announce(self, port: int, http_port: int, site_port: int) -> None:
         pids = {"wrong-pid": 1, "dead-pid": dead_pid()}
         listening = Listening(
             port=self._start.info_port or port,
@@ -164,7 +192,9 @@ class Simulator:
         )
         self._log.line("INFO", f"startup id: {self._flags.startup_id}")
         self._log.line("INFO", line)
-        self._journal.note("listening", port=port, httpPort=http_port, pid=os.getpid())
+        self._journal.note(
+            "listening", port=port, httpPort=http_port, sitePort=site_port, pid=os.getpid()
+        )
         self._work_dir.write_info(listening, self._start.info)
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lingma_cli.demo import directives
+from lingma_cli.demo.accounts import Account
 from lingma_cli.demo.language import Key, LanguageError, Value, read
 from lingma_cli.demo.wire import PLAIN, Wire
 
@@ -128,6 +129,70 @@ LOGIN_KEYS = (
     Key(name="polls", kind="count", meaning="how many answers that is"),
     Key(name="without_id", kind="flag", meaning="and they carry no user id"),
     Key(name="machine", kind="text", meaning="name of the hardware the machine id comes from"),
+    Key(name="unsettled", kind="count", meaning="so many answers after a login carry status 4"),
+    Key(name="expire", kind="count", meaning="a login is good for so many asks"),
+    Key(name="refresh", kind="count", meaning="after every so many asks a login is refreshed"),
+    Key(
+        name="cloud",
+        kind="text",
+        meaning="folder of what the service remembers; who shares it shares the refreshes",
+    ),
+    Key(
+        name="generate",
+        kind="choice",
+        choices=("fine", "fail", "evil"),
+        meaning="login/generateUrl works, fails, or names a page of somebody else",
+    ),
+    Key(
+        name="callback",
+        kind="choice",
+        choices=("fine", "refused", "lost"),
+        meaning="what came of the page is taken, refused, or taken without a login",
+    ),
+    Key(
+        name="reports",
+        kind="choice",
+        choices=("on", "off"),
+        meaning="whether a new, changed or ended login is pushed",
+    ),
+    Key(
+        name="spelling",
+        kind="choice",
+        choices=("plain", "other"),
+        meaning="field names of the answers to login methods",
+    ),
+    Key(name="lacks", kind="text", meaning="methods that are unknown, with commas"),
+)
+PAGE_KEYS = (
+    Key(
+        name="layout",
+        kind="choice",
+        choices=("plain", "iframe", "tabs", "qr", "dead", "error"),
+        meaning="a form; a form in a frame of another site; a QR code and a form behind a tab; only"
+        " a QR code; nothing ever; 502",
+    ),
+    Key(
+        name="then",
+        kind="choices",
+        choices=("captcha", "sms", "consent"),
+        meaning="what is wanted after the password, in this order",
+    ),
+    Key(name="delay", kind="seconds", meaning="wait before every page"),
+    Key(
+        name="grant",
+        kind="choice",
+        choices=("redirect", "poll"),
+        meaning="the browser is sent to the local callback, or the process finds out by itself",
+    ),
+)
+ACCOUNT_KEYS = (
+    Key(name="user", kind="text", meaning="name of one more account"),
+    Key(name="password", kind="text", meaning="its password, as it is or as sha256:HEX"),
+    Key(name="token", kind="text", meaning="its personal token, likewise"),
+    Key(name="key", kind="text", meaning="its access key, likewise"),
+    Key(name="secret", kind="text", meaning="the secret of that, likewise"),
+    Key(name="organisations", kind="text", meaning="ids of its organisations, with commas"),
+    Key(name="whitelist", kind="count", meaning="3 may use the service"),
 )
 JOURNAL_KEYS = (
     Key(
@@ -143,6 +208,8 @@ VARIABLES: Mapping[str, tuple[Key, ...]] = {
     "LINGMA_DEMO_START": START_KEYS,
     "LINGMA_DEMO_SIDES": SIDE_KEYS,
     "LINGMA_DEMO_LOGIN": LOGIN_KEYS,
+    "LINGMA_DEMO_PAGES": PAGE_KEYS,
+    "LINGMA_DEMO_ACCOUNT": ACCOUNT_KEYS,
     "LINGMA_DEMO_WIRE": directives.WIRE_KEYS,
     "LINGMA_DEMO_JOURNAL": JOURNAL_KEYS,
 }
@@ -192,6 +259,25 @@ class Login:
     polls: int = 1
     without_id: bool = False
     machine: str | None = None
+    unsettled: int = 0
+    expire: int | None = None
+    refresh: int = 0
+    cloud: str = ""
+    generate: str = "fine"
+    callback: str = "fine"
+    reports: str = "on"
+    spelling: str = "plain"
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What the login site shows; the fields are the keys of `PAGE_KEYS`."""
+
+    layout: str = "plain"
+    then: tuple[str, ...] = ()
+    delay: float = 0.0
+    grant: str = "redirect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +287,8 @@ class Switches:
     start: Start = field(default_factory=Start)
     sides: Sides = field(default_factory=Sides)
     login: Login = field(default_factory=Login)
+    pages: Pages = field(default_factory=Pages)
+    account: Account | None = None
     wire: Wire = PLAIN
     faults: Mapping[str, Value] = field(default_factory=dict)
     faults_text: str = ""
@@ -220,10 +308,15 @@ def from_environment(environment: Mapping[str, str]) -> Switches:
     values: dict[str, dict[str, Any]] = {
         name: _read_variable(name, environment.get(name, "")) for name in VARIABLES
     }
+    account = values["LINGMA_DEMO_ACCOUNT"]
+    if account and not account.get("user"):
+        raise LanguageError("LINGMA_DEMO_ACCOUNT: `user` is missing")
     return Switches(
         start=Start(**values["LINGMA_DEMO_START"]),
         sides=Sides(**values["LINGMA_DEMO_SIDES"]),
         login=Login(**values["LINGMA_DEMO_LOGIN"]),
+        pages=Pages(**values["LINGMA_DEMO_PAGES"]),
+        account=Account(**account) if account else None,
         wire=directives.wire_of(values["LINGMA_DEMO_WIRE"]),
         faults=values["LINGMA_DEMO_FAULTS"],
         faults_text=environment.get("LINGMA_DEMO_FAULTS", "").strip(),

@@ -12,9 +12,13 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from lingma_cli.demo import records
+from lingma_cli.demo.accounts import DEMO
+from lingma_cli.demo.records import Cloud, Record
 from lingma_cli.demo.switches import Login
 
-_RECORD_SIZE = 1_280
+# quirk: the end of a real login is told to be about this far away.
+LOGIN_MS = 60 * 24 * 3600 * 1000
 _DEAD_PID = 2**22 + 1  # above the largest pid Linux hands out, so never alive
 _DEAD_PORT = 1
 
@@ -67,8 +71,8 @@ class WorkDir:
         _write_absent(self.cache / "id", machine.id)
         _write_absent(self.cache / "config.json", "{}")
         if login.state == "auto" and not _read(self.cache / "user").strip():
-            write_private(self.cache / "user", seal_login(machine.id))
-            _write_absent(self.cache / "quota", base64.b64encode(b"demo quota").decode())
+            family = hashlib.sha256(f"{self.root}:{now_ms}".encode()).hexdigest()[:24]
+            self.write_login(Record(user=DEMO.user, family=family, expires_ms=now_ms + LOGIN_MS))
         return self._settle_token(machine, now_ms)
 
     def _settle_token(self, machine: Machine, now_ms: int) -> Machine:
@@ -83,17 +87,37 @@ class WorkDir:
         write_private(path, json.dumps(record))
         return machine
 
+    def write_login(self, record: Record) -> None:
+        """Write what a login leaves in the cache, bound to this machine's id."""
+        machine_id = _read(self.cache / "id").strip()
+        write_private(self.cache / "user", records.seal(record, machine_id))
+        _write_absent(self.cache / "quota", base64.b64encode(b"demo quota").decode())
+
+    def forget_login(self) -> None:
+        """Remove what a logout removes."""
+        for name in ("user", "quota"):
+            (self.cache / name).unlink(missing_ok=True)
+
+    def record(self) -> Record | None:
+        """Return the login record, if there is one and it belongs to this machine's id."""
+        machine_id = _read(self.cache / "id").strip()
+        return records.unseal(_read(self.cache / "user"), machine_id) if machine_id else None
+
+    def cloud(self, login: Login) -> Cloud:
+        """Return the service that logins here belong to."""
+        return Cloud(Path(login.cloud) if login.cloud else self.root / "demo-cloud")
+
     def is_logged_in(self, login: Login) -> bool:
-        """Decide the login: by the switch, else by a record bound to this machine id."""
+        """Decide the login: by the switch, else by a record of this machine that is still good."""
         if login.state in {"in", "out"}:
             return login.state == "in"
-        machine_id = _read(self.cache / "id").strip()
-        return bool(machine_id) and opens_login(_read(self.cache / "user"), machine_id)
+        record = self.record()
+        return record is not None and self.cloud(login).accepts(record)
 
     def has_foreign_login(self) -> bool:
         """Whether a login record is here that no simulator wrote."""
-        record = _read(self.cache / "user").strip()
-        return bool(record) and _opened(record) is None
+        text = _read(self.cache / "user").strip()
+        return bool(text) and not records.is_ours(text)
 
     def write_info(self, listening: Listening, variant: str) -> None:
         """Write the info files of a variant of the `info` start switch, each in one step."""
@@ -130,31 +154,6 @@ class WorkDir:
 def dead_pid() -> int:
     """Return a pid no process has."""
     return _DEAD_PID
-
-
-def seal_login(machine_id: str) -> str:
-    """Make a login record: opaque base64 text of about the real size, bound to a machine id."""
-    record = {"simulator": True, "bound": _binding(machine_id)}
-    return base64.b64encode(json.dumps(record).ljust(_RECORD_SIZE).encode()).decode()
-
-
-def opens_login(record: str, machine_id: str) -> bool:
-    """Whether a login record belongs to a machine id."""
-    opened = _opened(record.strip())
-    return opened is not None and opened.get("bound") == _binding(machine_id)
-
-
-def _opened(record: str) -> dict[str, object] | None:
-    try:
-        opened = json.loads(base64.b64decode(record, validate=True))
-    except ValueError:
-        return None
-    is_ours = isinstance(opened, dict) and opened.get("simulator") is True
-    return opened if is_ours else None
-
-
-def _binding(machine_id: str) -> str:
-    return hashlib.sha256(f"login:{machine_id}".encode()).hexdigest()
 
 
 def _info_json(listening: Listening) -> str:

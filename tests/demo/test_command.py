@@ -7,6 +7,7 @@ import pytest
 
 from lingma_cli.demo.command import Command, Flags, UsageError, parse
 from tests.demo.client import run, running
+from tests.demo.test_logins import REAL, TOKEN, calls
 
 
 def test_both_flag_forms_mean_the_same(tmp_path: Path) -> None:
@@ -90,6 +91,20 @@ def test_status_reads_the_login_of_a_work_directory(tmp_path: Path) -> None:
         "username": "demo",
         "user_type": "personal_standard",
     }
+
+
+def test_status_names_whoever_is_logged_in(tmp_path: Path) -> None:
+    """And nobody after the logout."""
+    words = ("status", "-o", "json", "--workDir", str(tmp_path))
+    with running(tmp_path, login=REAL) as demo:
+        calls(demo, ("auth/login", TOKEN | {"personalToken": "team-personal-token"}))
+        calls(demo, ("auth/switchAccount", {"orgId": "org-red"}))
+        inside = json.loads(run(*words)[1])
+        calls(demo, ("auth/logout", {}))
+        outside = json.loads(run(*words)[1])
+
+    assert (inside["username"], inside["user_type"]) == ("team", "enterprise_standard")
+    assert outside == {"logged_in": False, "version": "2.11.1-demo"}
 
 
 def test_machine_info_tells_the_token_the_server_wants(tmp_path: Path) -> None:

@@ -37,17 +37,6 @@ def test_it_announces_itself(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
-def test_it_starts_fast(tmp_path: Path) -> None:
-    """Well under half a second, so that every test can have its own."""
-    times = []
-    for number in range(3):
-        begun = time.monotonic()
-        with running(tmp_path / str(number)):
-            times.append(time.monotonic() - begun)
-
-    assert min(times) < 0.4
-
-
 def test_wanted_ports_are_taken_and_busy_ones_left(tmp_path: Path) -> None:
     """The info file tells where it really listens."""
     with socket.socket() as taken:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from lingma_cli.demo import switches
+from lingma_cli.demo.accounts import Account
 from lingma_cli.demo.language import Key, LanguageError
 from lingma_cli.demo.wire import PLAIN, Wire
 from tests.demo.client import ROOT
@@ -26,6 +27,8 @@ def test_every_variable_reaches_its_place() -> None:
             "LINGMA_DEMO_START": "exit=3",
             "LINGMA_DEMO_SIDES": "path=ws",
             "LINGMA_DEMO_LOGIN": "state=out",
+            "LINGMA_DEMO_PAGES": "then=sms,consent",
+            "LINGMA_DEMO_ACCOUNT": "user=x whitelist=1",
             "LINGMA_DEMO_WIRE": "cut=1",
             "LINGMA_DEMO_JOURNAL": "level=off",
         }
@@ -35,6 +38,8 @@ def test_every_variable_reaches_its_place() -> None:
         start=switches.Start(exit=3),
         sides=switches.Sides(path="ws"),
         login=switches.Login(state="out"),
+        pages=switches.Pages(then=("sms", "consent")),
+        account=Account(user="x", whitelist=1),
         wire=Wire(cut=1),
         faults={"finish": 429, "once": True},
         faults_text="finish=429 once",
@@ -49,6 +54,8 @@ def test_an_error_names_its_variable() -> None:
         switches.from_environment({"LINGMA_DEMO_SIDES": "colour=red"})
     with pytest.raises(LanguageError, match="unknown variable: LINGMA_DEMO_FAULT"):
         switches.from_environment({"LINGMA_DEMO_FAULT": "crash"})
+    with pytest.raises(LanguageError, match="LINGMA_DEMO_ACCOUNT: `user` is missing"):
+        switches.from_environment({"LINGMA_DEMO_ACCOUNT": "password=x"})
 
 
 @pytest.mark.parametrize(
@@ -57,6 +64,8 @@ def test_an_error_names_its_variable() -> None:
         (switches.Start, switches.START_KEYS),
         (switches.Sides, switches.SIDE_KEYS),
         (switches.Login, switches.LOGIN_KEYS),
+        (switches.Pages, switches.PAGE_KEYS),
+        (Account, switches.ACCOUNT_KEYS),
     ],
 )
 def test_fields_are_the_keys(kind: type, keys: tuple[Key, ...]) -> None:
