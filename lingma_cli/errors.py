@@ -30,6 +30,7 @@ class ErrorKind(Enum):
     QUOTA_EXCEEDED = "quota_exceeded"
     CONTENT_FILTERED = "content_filtered"
     CANCELLED = "cancelled"
+    CONFLICT = "conflict"
     LOGIN_REQUIRED = "login_required"
     ENGINE_UNAVAILABLE = "engine_unavailable"
     ENGINE_FAILED = "engine_failed"
@@ -40,6 +41,8 @@ class ErrorKind(Enum):
     PORT_IN_USE = "port_in_use"
     ALREADY_RUNNING = "already_running"
     SERVER_NOT_FOUND = "server_not_found"
+    EXECUTABLE_NOT_FOUND = "executable_not_found"
+    INSTALL_FAILED = "install_failed"
     INTERNAL = "internal"
 
 
@@ -123,6 +126,7 @@ FACES: Final[Mapping[ErrorKind, Face]] = MappingProxyType(
         ),
         ErrorKind.CONTENT_FILTERED: Face(400, _BAD, _BAD, 6, openai_code="content_filter"),
         ErrorKind.CANCELLED: Face(409, _BAD, _BAD, 6),
+        ErrorKind.CONFLICT: Face(409, _BAD, _BAD, 6),
         ErrorKind.LOGIN_REQUIRED: Face(401, _BAD, "authentication_error", 5),
         ErrorKind.ENGINE_UNAVAILABLE: Face(503, _OURS, "api_error", 6, retryable=True),
         ErrorKind.ENGINE_FAILED: Face(502, _OURS, "api_error", 6, retryable=True),
@@ -133,6 +137,8 @@ FACES: Final[Mapping[ErrorKind, Face]] = MappingProxyType(
         ErrorKind.PORT_IN_USE: Face(500, _OURS, "api_error", 2),
         ErrorKind.ALREADY_RUNNING: Face(500, _OURS, "api_error", 3),
         ErrorKind.SERVER_NOT_FOUND: Face(502, _OURS, "api_error", 3),
+        ErrorKind.EXECUTABLE_NOT_FOUND: Face(503, _OURS, "api_error", 3),
+        ErrorKind.INSTALL_FAILED: Face(502, _OURS, "api_error", 4),
         ErrorKind.INTERNAL: Face(500, _OURS, "api_error", 1, retryable=True),
     }
 )

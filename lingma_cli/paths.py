@@ -41,6 +41,21 @@ class Paths:
         return self.state / "keys.json"
 
     @property
+    def accounts_file(self) -> Path:
+        """The accounts of this home, without anything secret."""
+        return self.state / "accounts.json"
+
+    @property
+    def vault_folder(self) -> Path:
+        """Where a vault that is no keyring keeps its files."""
+        return self.state / "vault"
+
+    @property
+    def versions(self) -> Path:
+        """The downloaded executables, side by side."""
+        return self.data / "versions"
+
+    @property
     def server_file(self) -> Path:
         """Url, pid and start time of the running server."""
         return self.runtime / "server.json"

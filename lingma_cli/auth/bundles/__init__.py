@@ -1,0 +1,1 @@
+"""A login as it travels: four files, packed, sealed with a passphrase, or in a work folder."""
