@@ -27,6 +27,8 @@ from lingma_cli.secret import Secret
 # minute by default; after this much silence nothing will come any more.
 _READ_TIMEOUT: Final = 300.0
 _CONNECT_TIMEOUT: Final = 5.0
+# What is answered at once, or not at all.
+_SHORT_TIMEOUT: Final = 10.0
 _HINTS: Final[Mapping[ErrorKind, str]] = MappingProxyType(
     {
         ErrorKind.UNAUTHENTICATED: "set `LINGMA_API_KEY` to what `lingma key show` prints "
@@ -70,6 +72,8 @@ class PoolEntry(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     in_flight: int = 0
     last_error: str | None = None
+    account: str | None = None
+    login: str | None = None
 
 
 class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +88,21 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     concurrency: Concurrency
     pool: tuple[PoolEntry, ...] = ()
+
+
+class EngineLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """The login of one engine as `/internal/auto-login/status` shows it.
+
+    `state` is `in`, `out` or `unknown`, or what keeps it from being known; an engine may have none
+    of this machine's accounts.
+    """
+
+    account: str | None
+    state: str
+
+
+class _Logins(msgspec.Struct):
+    instances: tuple[EngineLogin, ...]
 
 
 class _Models(msgspec.Struct):
@@ -146,6 +165,22 @@ class Client:
     def stats(self) -> Stats:
         """Return the load and how each engine is; needs the admin token."""
         return self._get("/internal/stats", Stats, self._admin_token)
+
+    def logins(self) -> tuple[EngineLogin, ...]:
+        """Return how the login of each engine is; needs the admin token."""
+        return self._get("/internal/auto-login/status", _Logins, self._admin_token).instances
+
+    def start_login(self, account: str) -> None:
+        """Let the server take up a new login of an account; needs the admin token."""
+        with self._errors_mapped():
+            response = self._http.post(
+                "/internal/auto-login/start",
+                params={"account": account},
+                headers=_bearer(self._admin_token),
+                timeout=_SHORT_TIMEOUT,
+            )
+        if not response.is_success:
+            raise self._refusal(response)
 
     @contextmanager
     def chat(self, turns: Sequence[Turn], *, model: str = "") -> Iterator[Answer]:
@@ -216,7 +251,7 @@ class Client:
         except httpx.TimeoutException as error:
             raise LingmaError(
                 ErrorKind.ENGINE_TIMEOUT,
-                f"the server stayed silent for {_READ_TIMEOUT:.0f} seconds",
+                "the server stayed silent for too long",
                 hint="look at its state with `lingma status`",
             ) from error
         except httpx.TransportError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -161,6 +161,59 @@ class Settings:
     rpc_timeout: float = _row(
         30.0, "seconds until a call to the executable must answer", "--rpc-timeout", minimum=0.1
     )
+    dedicated_domain_url: str = _row(
+        "", "https address of a dedicated Lingma service", "--endpoint"
+    )
+
+    # how the executable is got
+    source_type: str = _row(
+        "marketplace", "where the executable is downloaded from", choices=("marketplace", "vsix")
+    )
+    marketplace_publisher: str = _row("Alibaba-Cloud", "publisher of the extension")
+    marketplace_extension: str = _row("tongyi-lingma", "name of the extension")
+    vsix_url: str = _row("", "https address of the VSIX; empty for the vendor's own")
+    bootstrap_always: bool = _row(
+        False,  # noqa: FBT003 - a default in a table
+        "look for a newer executable at each start, and take it without asking",
+    )
+    force_refresh: bool = _row(
+        False,  # noqa: FBT003 - a default in a table
+        "download the executable at each start, even if its version is there",
+    )
+
+    # accounts
+    store: str = _row(
+        "auto",
+        "where logins and generated keys are kept",
+        "--store",
+        choices=("auto", "keyring", "encrypted", "plain"),
+    )
+    passphrase_file: str = _row(
+        "", "a private file whose first line is the passphrase", "--passphrase-file"
+    )
+    accounts: Secret | None = _row(
+        None,
+        "accounts of this run: `user:password` by commas or lines, or a JSON list",
+        secret=True,
+    )
+    username: str = _row("", "account of this run, with `password`")
+    password: Secret | None = _row(None, "its password; never stored", secret=True)
+    session_bundle: Secret | None = _row(
+        None, "login of this run, as `lingma session export` prints it", secret=True
+    )
+    session_bundle_file: str = _row("", "a private file with such a login")
+    auto_login_enabled: bool = _row(
+        True,  # noqa: FBT003 - a default in a table
+        "log accounts in without a person where that is possible",
+    )
+    auto_login_headless: bool = _row(
+        True,  # noqa: FBT003 - a default in a table
+        "without a browser window",
+    )
+    auto_login_timeout: float = _row(180.0, "seconds that one try may take", minimum=1)
+    auto_login_max_retry: int = _row(2, "tries after the first", minimum=0)
+
+    # agent mode
     agent_session_type: str = _row("ask", "`sessionType` of an ask in agent mode")
     agent_chat_task: str = _row("chat", "`chatTask` of an ask in agent mode")
     agent_mode: str = _row("agent", "`mode` of an ask in agent mode")
@@ -182,6 +235,13 @@ def table() -> tuple[tuple[Field[Any], Row], ...]:
 def environment_name(key: str) -> str:
     """Return the environment variable of `key`."""
     return f"LINGMA_{key.upper()}"
+
+
+def forget_secrets(environ: MutableMapping[str, str]) -> None:
+    """Take every secret setting out of the environment, before anything that inherits it starts."""
+    for item, row in table():
+        if row.secret:
+            environ.pop(environment_name(item.name), None)
 
 
 def resolve(

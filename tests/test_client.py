@@ -140,7 +140,14 @@ def test_another_program_on_the_port_is_told_apart(status: int) -> None:
                 assert ErrorKind.ENGINE_FAILED is raised.value.kind
 
 
-@pytest.mark.parametrize("call", [Client.models, Client.health, Client.stats, ask])
+def start_login(client: Client) -> None:
+    client.start_login("work")
+
+
+CALLS = [Client.models, Client.health, Client.stats, Client.logins, start_login, ask]
+
+
+@pytest.mark.parametrize("call", CALLS)
 def test_nobody_listening_is_no_server(call: Callable[[Client], object]) -> None:
     """A refused connection says where and what to run."""
     with socket.socket() as taken:
@@ -180,6 +187,42 @@ def test_each_path_gets_its_own_key() -> None:
         "/internal/stats": "Bearer admin",
         "/healthz": None,
     }
+
+
+@pytest.mark.parametrize(("status", "kind"), [(200, None), (404, ErrorKind.NOT_FOUND)])
+def test_a_login_is_started(status: int, kind: ErrorKind | None) -> None:
+    """By the admin route, with the admin token; a refusal is raised."""
+    path = "/internal/auto-login/start?account=work"
+    with openai_server() as server, connect(server.url, "api", "admin") as client:
+        refused = error_reply(status, "no such engine", "not_found")
+        server.replies[path] = [refused if kind else json_reply({}, status)]
+        if kind is None:
+            client.start_login("work")
+        else:
+            with pytest.raises(LingmaError, match="no such engine") as raised:
+                client.start_login("work")
+            assert raised.value.kind is kind
+
+    assert [(asked.path, asked.headers["authorization"]) for asked in server.asked] == [
+        (path, "Bearer admin")
+    ]
+
+
+def test_the_logins() -> None:
+    """As the admin route tells them to who has the token; a login without an account is one too."""
+    path = "/internal/auto-login/status"
+    rows = [
+        {"instance": "inst-0", "account": "work", "state": "out", "method": "bundle", "tries": 0},
+        {"instance": "inst-1", "account": None, "state": "in", "method": "none", "tries": 0},
+    ]
+    with openai_server() as server, connect(server.url, "api", "admin") as client:
+        server.replies[path] = [json_reply({"instances": rows})]
+        logins = client.logins()
+
+    assert [(one.account, one.state) for one in logins] == [("work", "out"), (None, "in")]
+    assert [(asked.path, asked.headers["authorization"]) for asked in server.asked] == [
+        (path, "Bearer admin")
+    ]
 
 
 def test_an_impossible_address_is_a_usage_error() -> None:

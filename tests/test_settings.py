@@ -11,7 +11,15 @@ import pytest
 
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.secret import Secret
-from lingma_cli.settings import Resolved, Row, Settings, environment_name, resolve, table
+from lingma_cli.settings import (
+    Resolved,
+    Row,
+    Settings,
+    environment_name,
+    forget_secrets,
+    resolve,
+    table,
+)
 
 ROWS = [pytest.param(item, row, id=item.name) for item, row in table()]
 NOWHERE = Path("/nonexistent/config.toml")
@@ -270,3 +278,18 @@ def test_secrets_do_not_show_in_the_settings() -> None:
     ).settings
 
     assert "canary" not in repr(settings)
+
+
+def test_secrets_are_forgotten() -> None:
+    """Every secret setting, and nothing else."""
+    environ = {
+        "LINGMA_PASSWORD": "a",
+        "LINGMA_ACCOUNTS": "b",
+        "LINGMA_SESSION_BUNDLE": "c",
+        "LINGMA_ADMIN_TOKEN": "d",
+        "LINGMA_PORT": "1",
+        "HOME": "/",
+    }
+    forget_secrets(environ)
+
+    assert environ == {"LINGMA_PORT": "1", "HOME": "/"}

@@ -12,7 +12,7 @@ from lingma_cli.core.chat import Model
 from lingma_cli.core.terminal import clean_line
 
 if TYPE_CHECKING:
-    from lingma_cli.wiring import Listening
+    from lingma_cli.wiring.serve import Listening
 
 _SHOWN_MODELS: Final = 8
 _PYTHON: Final = (

@@ -17,10 +17,11 @@ Admin = Annotated[bool, typer.Option("--admin", help="the admin token instead")]
 
 def show(*, admin: Admin = False, config: ConfigFile = None) -> None:
     """Print the API key that clients of this machine's server use."""
-    from lingma_cli.cli.target import find_keys  # noqa: PLC0415 - not for `--help`
+    from lingma_cli.wiring.vault import VaultDoor, find_keys  # noqa: PLC0415 - not for `--help`
 
     paths = find_paths(os.environ)
-    keys = find_keys(load_settings(paths, config).settings, paths)
+    settings = load_settings(paths, config).settings
+    keys = find_keys(settings, paths, VaultDoor(settings, paths, warn=output.warn).open)
     key = keys.admin if admin else keys.api
     if key is None:
         raise LingmaError(

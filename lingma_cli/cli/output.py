@@ -84,6 +84,11 @@ def say(text: str, *, dim: bool = False) -> None:
         print(styled, file=sys.stderr, flush=True)
 
 
+def warn(text: str) -> None:
+    """Write what is odd but no error."""
+    say(f"warning: {text}")
+
+
 def say_error(error: LingmaError) -> None:
     """Write `error` with its hint."""
     say(f"error: {clean_line(error.message)}")

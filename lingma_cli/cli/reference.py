@@ -18,7 +18,7 @@ _EXIT_CODES: Final = (
     ("4", "a download failed"),
     ("5", "login or key needed"),
     ("6", "the server or Lingma failed"),
-    ("130, 143", "ended by Ctrl-C or SIGTERM"),
+    ("129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"),
     ("141", "whoever read the output left"),
 )
 _TYPES: Final = {

@@ -42,14 +42,14 @@ def _report(target: Target, client: Client, *, now: float) -> dict[str, Any]:
 
 def _instances(health: Health, stats: Stats | None) -> list[dict[str, Any]]:
     if stats is None:
-        return [
-            {"name": entry.name, "state": entry.state, "in_flight": None, "last_error": None}
-            for entry in health.instances
-        ]
+        unknown = dict.fromkeys(("account", "login", "in_flight", "last_error"))
+        return [{"name": entry.name, "state": entry.state} | unknown for entry in health.instances]
     return [
         {
             "name": entry.name,
             "state": entry.state,
+            "account": entry.account,
+            "login": entry.login,
             "in_flight": entry.in_flight,
             "last_error": entry.last_error,
         }
@@ -75,11 +75,10 @@ def _render(report: dict[str, Any]) -> None:
         facts.append(("requests", f"{report['in_flight']} running, {report['queued']} waiting"))
     output.print_columns(facts)
     output.print_text("")
-    rows = [
-        (entry["name"], entry["state"], _shown(entry["in_flight"]), _shown(entry["last_error"]))
-        for entry in report["instances"]
-    ]
-    output.print_columns([("INSTANCE", "STATE", "RUNNING", "LAST ERROR"), *rows])
+    names = ("name", "state", "account", "login", "in_flight", "last_error")
+    rows = [tuple(_shown(entry[name]) for name in names) for entry in report["instances"]]
+    head = ("INSTANCE", "STATE", "ACCOUNT", "LOGIN", "RUNNING", "LAST ERROR")
+    output.print_columns([head, *rows])
 
 
 def _shown(value: object) -> str:

@@ -8,25 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lingma_cli.auth import keys_file
+from lingma_cli.cli import output
 from lingma_cli.cli.options import load_settings
 from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import Paths, find_paths
 from lingma_cli.secret import Secret
 from lingma_cli.server.presence import ServerFile, find_server
-from lingma_cli.settings import Settings
+from lingma_cli.wiring.vault import Keys, VaultDoor, find_keys
 
 if TYPE_CHECKING:
     from lingma_cli.client import Client
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
-    """The keys of this machine's server, as far as they exist."""
-
-    api: Secret | None
-    admin: Secret | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +45,8 @@ def find_target(
         LingmaError: no server runs, the address is no address, or the settings are wrong.
     """
     paths = find_paths(environ)
-    own = find_keys(load_settings(paths, config, environ=environ).settings, paths)
+    settings = load_settings(paths, config, environ=environ).settings
+    own = find_keys(settings, paths, VaultDoor(settings, paths, warn=output.warn).open)
     said = environ.get("LINGMA_API_KEY", "").strip()
     api = Secret(said) if said else own.api
     named = url or environ.get("LINGMA_URL")
@@ -67,20 +60,6 @@ def find_target(
             url=base, keys=Keys(api=Secret(said) if said else None, admin=None), server=None
         )
     return Target(url=base, keys=Keys(api=api, admin=own.admin), server=None)
-
-
-def find_keys(settings: Settings, paths: Paths) -> Keys:
-    """Return the configured keys, else the generated ones.
-
-    Raises:
-        LingmaError: the file with the generated keys exists and cannot be trusted.
-    """
-    generated = keys_file.load(paths.keys_file)
-    api = settings.api_keys[0] if settings.api_keys else None
-    admin = settings.admin_token
-    if generated is not None:
-        api, admin = api or generated.api_key, admin or generated.admin_token
-    return Keys(api=api, admin=admin)
 
 
 def _running_server(paths: Paths) -> ServerFile:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lingma_cli.core.chat import ChatRequest, Model, ToolOutputPart
 from lingma_cli.core.events import ChatEvent
+from lingma_cli.core.login import LoginState
 from lingma_cli.core.notes import Note
 from lingma_cli.errors import LingmaError
 
@@ -76,6 +77,11 @@ class Engine(Protocol):
     @property
     def models(self) -> Sequence[Model]:
         """The last list that the engine gave."""
+        ...
+
+    @property
+    def login(self) -> LoginState:
+        """What was last heard of its login; in doubt an ask tells."""
         ...
 
     async def refresh_models(self) -> Sequence[Model]:

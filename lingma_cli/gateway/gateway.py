@@ -24,6 +24,7 @@ from lingma_cli.engines.base import Ask
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission
 from lingma_cli.gateway.exchange import Exchange
+from lingma_cli.gateway.login_advice import LoginAdvice
 from lingma_cli.gateway.model_names import resolve_model
 from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_described, stages
 from lingma_cli.gateway.records import Clock, RecordKeeper
@@ -129,7 +130,8 @@ class Gateway:
                 slot = seat.slot
                 keeper.attempts.append(Attempt(engine=slot.engine.name, generation=slot.generation))
                 turn = await self._turn(seat)
-                exchange = Exchange(seat.request, turn, stages(seat.request), keeper)
+                steps = [*stages(seat.request), LoginAdvice(slot.advised)]
+                exchange = Exchange(seat.request, turn, steps, keeper)
                 self._open.add(exchange)
                 yield exchange
                 self._learn(seat, turn, exchange)
@@ -238,7 +240,10 @@ class Gateway:
         async def put(*, firm: bool) -> ToolAsk:
             await attempt.aclose()
             question = for_engine(request, firm=firm)
-            ask = await attempt.enter_async_context(seat.slot.engine.ask(question))
+            try:
+                ask = await attempt.enter_async_context(seat.slot.engine.ask(question))
+            except LingmaError as error:
+                raise seat.slot.advised(error) from None
             return ToolAsk(ask, reader(), question.notes[len(request.notes) :])
 
         if seat.ask is not None:

@@ -23,6 +23,8 @@ from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.gateway import Gateway
 
 _BACKLOG: Final = 2048
+# Windows has no such signal.
+_HANGUP: Final = getattr(signal, "SIGHUP", -1)
 # How long the last events and the farewell of idle connections may take.
 _LAST_WORDS_SECONDS: Final = 1.0
 _KEEP_ALIVE_SECONDS: Final = 15
@@ -110,7 +112,7 @@ async def serve_until_signal(
     on_listening: Callable[[], None],
     on_second_signal: Callable[[int], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then drain.
+    """Serve until SIGINT, SIGTERM or the terminal's end (SIGHUP), then drain.
 
     Args:
         server: from `make_server`.
@@ -123,7 +125,8 @@ async def serve_until_signal(
     stop = asyncio.Event()
 
     def on_signal(number: int) -> None:
-        if stop.is_set():
+        # A closing terminal says so more than once; only a person is in a hurry.
+        if stop.is_set() and number != _HANGUP:
             on_second_signal(number)
         stop.set()
 
@@ -157,7 +160,9 @@ def _signals(on_signal: Callable[[int], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if os.name == "posix":
-        for number in numbers:
+        # Who started us with `nohup` wants no end with the terminal.
+        hears_hangup = signal.getsignal(_HANGUP) is not signal.SIG_IGN
+        for number in [*numbers, *([_HANGUP] if hears_hangup else ())]:
             loop.add_signal_handler(number, on_signal, number)
         # They stay until the loop is closed: engines may take a while to end after the server.
         yield

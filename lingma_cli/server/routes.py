@@ -18,6 +18,7 @@ from lingma_cli.server.bodies import read_body
 from lingma_cli.server.conversation_routes import ConversationRoutes
 from lingma_cli.server.exchange_response import Envelope, ExchangeResponse
 from lingma_cli.server.house import House
+from lingma_cli.server.login_routes import LoginRoutes
 from lingma_cli.server.model_routes import ModelRoutes
 from lingma_cli.server.replies import json_app, send_body
 from lingma_cli.server.response_routes import ResponseRoutes
@@ -40,6 +41,7 @@ class Endpoint:
 def endpoints(house: House, store: ResponseStore | None) -> tuple[Endpoint, ...]:
     """Return the table of all paths; `store` keeps responses, `None` keeps none."""
     views = _Views(house.gateway)
+    logins = LoginRoutes(house.logins)
     models = ModelRoutes(house.gateway, started=int(house.wall_clock()))
     stateless = [one for one in PROTOCOLS if one is not openai_responses.PROTOCOL]
     return (
@@ -57,6 +59,9 @@ def endpoints(house: House, store: ResponseStore | None) -> tuple[Endpoint, ...]
         *(_conversations(ConversationRoutes(house, store)) if store is not None else ()),
         _endpoint("GET", "/metrics", Tier.METRICS, views.metrics),
         _endpoint("GET", "/internal/stats", Tier.ADMIN, views.stats),
+        _endpoint("GET", "/internal/auto-login/status", Tier.ADMIN, logins.status),
+        _endpoint("POST", "/internal/auto-login/start", Tier.ADMIN, logins.start),
+        _endpoint("POST", "/internal/session/export", Tier.ADMIN, logins.export),
     )
 
 
@@ -150,6 +155,8 @@ class _Views:
                 "generation": slot.generation,
                 "in_flight": slot.in_flight,
                 "last_error": slot.last_error.message if slot.last_error else None,
+                "account": slot.account or None,
+                "login": slot.engine.login.value,
             }
             for slot in gateway.registry.slots
         ]

@@ -43,7 +43,7 @@ def complete(script: Path, *words: str, folder: Path | None = None) -> list[str]
 @pytest.mark.parametrize(
     ("expected", "words"),
     [
-        (["serve"], ["se"]),
+        (["serve", "session"], ["se"]),
         (["--version", "--help"], ["--"]),
         (["show"], ["key", ""]),
         (["--admin"], ["key", "show", "--a"]),

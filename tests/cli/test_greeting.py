@@ -8,7 +8,7 @@ import pytest
 from lingma_cli.cli.greeting import Greeter, client_lines
 from lingma_cli.core.chat import Model
 from lingma_cli.secret import Secret
-from lingma_cli.wiring import Listening
+from lingma_cli.wiring.serve import Listening
 
 KEY = "lgm-0123456789abcdef"
 

@@ -116,8 +116,9 @@ def test_chat_models_and_status_find_the_server(tmp_path: Path) -> None:
 
 
 def test_with_neither_demo_nor_binary_there_is_a_hint(tmp_path: Path) -> None:
-    """A newcomer learns the two ways to start."""
-    result = run_lingma("serve", home=tmp_path)
+    """A newcomer learns how to get one, and how to do without; nothing is downloaded unasked."""
+    result = run_lingma("serve", home=tmp_path, env={"HOME": str(tmp_path)})
 
-    assert result.code == 2
-    assert "hint: run `lingma serve --demo`" in result.err
+    assert result.code == 4
+    assert "error: Lingma is not installed" in result.err
+    assert "hint: run `lingma engine install`; `lingma serve --demo`" in result.err

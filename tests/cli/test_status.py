@@ -16,7 +16,14 @@ STATS = json_reply(
     {
         "concurrency": {"in_flight": 2, "queued": 1, "rejected_total": 0, "limit": 4},
         "pool": [
-            {"name": "inst-0", "state": "ready", "in_flight": 2, "last_error": None},
+            {
+                "name": "inst-0",
+                "state": "ready",
+                "account": "work",
+                "login": "out",
+                "in_flight": 2,
+                "last_error": None,
+            },
             {"name": "inst-1", "state": "starting", "in_flight": 0, "last_error": "it\x1b[1m died"},
         ],
         "stats": {"requests_total": 7},
@@ -45,9 +52,9 @@ def test_a_running_server_is_described(tmp_path: Path) -> None:
         "uptime    1h 2m",
         "requests  2 running, 1 waiting",
         "",
-        "INSTANCE  STATE     RUNNING  LAST ERROR",
-        "inst-0    ready     2        -",
-        "inst-1    starting  0        it died",
+        "INSTANCE  STATE     ACCOUNT  LOGIN  RUNNING  LAST ERROR",
+        "inst-0    ready     work     out    2        -",
+        "inst-1    starting  -        -      0        it died",
     ] == result.out.splitlines()
 
 
@@ -64,6 +71,7 @@ def test_status_as_json(tmp_path: Path) -> None:
     )
     assert 3725 <= report["uptime"] < 3825
     assert [entry["state"] for entry in report["instances"]] == ["ready", "starting"]
+    assert (report["instances"][0]["account"], report["instances"][0]["login"]) == ("work", "out")
     assert report["instances"][1]["last_error"] == "it\x1b[1m died"
 
 
@@ -77,7 +85,7 @@ def test_without_the_admin_token_the_state_is_still_shown(tmp_path: Path) -> Non
     assert [
         f"server  {server.url}",
         "",
-        "INSTANCE  STATE  RUNNING  LAST ERROR",
-        "demo-0    ready  -        -",
+        "INSTANCE  STATE  ACCOUNT  LOGIN  RUNNING  LAST ERROR",
+        "demo-0    ready  -        -      -        -",
     ] == result.out.splitlines()
     assert "admin token" in result.err

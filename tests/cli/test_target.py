@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lingma_cli.cli.target import find_keys, find_target
+from lingma_cli.cli.target import find_target
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import find_paths, write_private
 from lingma_cli.secret import Secret
 from lingma_cli.server.presence import ServerFile, announce, only_server
 from lingma_cli.settings import Settings
+from lingma_cli.wiring.vault import VaultDoor, find_keys
 
 SERVER = ServerFile(url="http://127.0.0.1:9", pid=os.getpid(), started=1.0)
 API, ADMIN = "lgm-0123456789abcdef", "lga-0123456789abcdef"
@@ -103,6 +104,7 @@ def test_keys_of_this_machine_stay_on_it(tmp_path: Path) -> None:
 
 def test_without_any_key_there_is_none(tmp_path: Path) -> None:
     """A machine that never served has no keys, and that is no error."""
-    keys = find_keys(Settings(), find_paths({"LINGMA_HOME": str(tmp_path)}))
+    paths = find_paths({"LINGMA_HOME": str(tmp_path)})
+    keys = find_keys(Settings(), paths, VaultDoor(Settings(), paths, warn=pytest.fail).open)
 
     assert (keys.api, keys.admin) == (None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from lingma_cli.auth.keys import Tier
+from lingma_cli.control.logins import Logins
 from lingma_cli.control.parking import ParkingLimits, ParkingLot
 from lingma_cli.control.registry import Registry
 from lingma_cli.core.chat import AskMode
@@ -40,13 +41,17 @@ TIERS = {
     "/responses": Tier.API,
     "/metrics": Tier.METRICS,
     "/internal/stats": Tier.ADMIN,
+    "/internal/auto-login/status": Tier.ADMIN,
+    "/internal/auto-login/start": Tier.ADMIN,
+    "/internal/session/export": Tier.ADMIN,
 }
 
 
 def table() -> tuple[Endpoint, ...]:
     """Return the table as the server builds it."""
+    registry = Registry([])
     gateway = Gateway(
-        Registry([]),
+        registry,
         Admission(AdmissionLimits(max_in_flight=1, queue_size=0, queue_timeout=0)),
         ParkingLot(ParkingLimits(capacity=0, seconds=0), time.monotonic),
         GatewayOptions(
@@ -56,7 +61,10 @@ def table() -> tuple[Endpoint, ...]:
         clock=time.monotonic,
         on_record=log_record,
     )
-    house = House(gateway=gateway, body_limit=1, new_id=random_hex, wall_clock=time.time)
+    logins = Logins(registry, [], max_retry=0, on_trouble=lambda _: None)
+    house = House(
+        gateway=gateway, logins=logins, body_limit=1, new_id=random_hex, wall_clock=time.time
+    )
     return endpoints(house, NoStore())
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lingma_cli.control.registry import EngineState, Registry, Slot
+from lingma_cli.core.login import LoginState
 from lingma_cli.errors import ErrorKind, LingmaError
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.virtual_time import now, run, settle
@@ -21,11 +22,13 @@ READY, STARTING, ERROR, STOPPED = (
     EngineState.ERROR,
     EngineState.STOPPED,
 )
+IN, OUT, UNKNOWN = LoginState.IN, LoginState.OUT, LoginState.UNKNOWN
 TROUBLE = LingmaError(ErrorKind.LOGIN_REQUIRED, "no login")
 
 
 def _pool(*states: EngineState) -> Registry:
-    registry = Registry([ScriptedEngine(name=str(place)) for place in range(len(states))])
+    engines = [ScriptedEngine(name=str(place)) for place in range(len(states))]
+    registry = Registry([Slot(engine=engine) for engine in engines])
     for slot, state in zip(registry.slots, states, strict=True):
         if state is not STARTING:
             registry.move(slot, state)
@@ -42,6 +45,90 @@ def test_the_least_busy_ready_engine_is_leased() -> None:
 
     assert names == ["1", "2", "1", "2"]
     assert [slot.in_flight for slot in registry.slots] == [0, 0, 0]
+
+
+def _say(registry: Registry, *logins: LoginState) -> None:
+    for slot, login in zip(registry.slots, logins, strict=True):
+        assert isinstance(slot.engine, ScriptedEngine)
+        slot.engine.login = login
+
+
+def test_an_engine_that_is_logged_in_goes_first() -> None:
+    """However busy it is; in doubt before a no, and a no before nothing."""
+    registry = _pool(READY, READY, READY)
+    names: list[str] = []
+
+    for logins in ((OUT, UNKNOWN, IN), (OUT, UNKNOWN, OUT), (OUT, OUT, OUT)):
+        _say(registry, *logins)
+        with registry.lease() as first, registry.lease() as second:
+            names += [first.engine.name, second.engine.name]
+
+    assert names == ["2", "2", "1", "1", "0", "1"]
+
+
+def test_a_start_is_waited_for_if_all_others_are_logged_out() -> None:
+    """It may have a login; when it fails, or takes too long, the others give their answer."""
+
+    async def main(*later: EngineState) -> float:
+        registry = _pool(READY, STARTING)
+        _say(registry, OUT, IN)
+        waiting = asyncio.ensure_future(registry.wait_ready(10))
+        await asyncio.sleep(4)
+        for state in later:
+            registry.move(registry.slots[1], state)
+        await waiting
+        return now()
+
+    assert [run(main(READY)), run(main(ERROR)), run(main())] == [4.0, 4.0, 10.0]
+
+
+def test_a_login_under_way_is_waited_for() -> None:
+    """If nobody else can serve."""
+
+    async def main(first: LoginState) -> float:
+        registry = _pool(READY, READY)
+        _say(registry, first, OUT)
+        registry.slots[1].is_logging_in = True
+        waiting = asyncio.ensure_future(registry.wait_ready(10))
+        await asyncio.sleep(4)
+        registry.slots[1].is_logging_in = False
+        registry.wake()
+        await waiting
+        return now() if first is OUT else 0.0
+
+    assert [run(main(OUT)), run(main(IN))] == [4.0, 0.0]
+
+
+def test_waiting_for_the_last_lease() -> None:
+    """Until it is back, or not so long."""
+
+    async def main(held: float) -> float:
+        registry = _pool(READY)
+        (slot,) = registry.slots
+
+        async def hold() -> None:
+            with registry.lease():
+                await asyncio.sleep(held)
+
+        holding = asyncio.ensure_future(hold())
+        await settle()
+        registry.move(slot, STARTING)
+        await registry.wait_idle(slot, 10)
+        waited = now()
+        await holding
+        return waited
+
+    assert [run(main(3)), run(main(30))] == [3.0, 10.0]
+
+
+def test_advice_about_the_login() -> None:
+    """Only where it is about that, and known."""
+    known = Slot(engine=ScriptedEngine(), login_hint="run it")
+    other = LingmaError(ErrorKind.OVERLOADED, "busy", hint="wait")
+
+    assert known.advised(TROUBLE).advice == "no login; run it"
+    assert known.advised(other) is other
+    assert Slot(engine=ScriptedEngine()).advised(TROUBLE) is TROUBLE
 
 
 def test_a_lease_ends_whatever_happens_inside() -> None:

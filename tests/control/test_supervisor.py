@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 
 import pytest
 
-from lingma_cli.control.registry import EngineState, Registry
+from lingma_cli.control.registry import EngineState, Registry, Slot
 from lingma_cli.control.supervisor import Supervisor
 from lingma_cli.errors import ErrorKind, LingmaError
 from tests.support.scripted_engine import Life, ScriptedEngine
@@ -19,11 +19,15 @@ NEVER_STARTS = Life(starts_in=None, lasts=0.0)
 FOR_EVER = 10_000.0
 
 
+def _pool(*engines: ScriptedEngine) -> Registry:
+    return Registry([Slot(engine=engine) for engine in engines])
+
+
 def _supervise(
     *engines: ScriptedEngine, seconds: float, jitter: float = 1.0
 ) -> tuple[Registry, list[LingmaError]]:
     """Run a supervisor for a while of virtual time, then cancel it."""
-    registry, troubles = Registry(engines), list[LingmaError]()
+    registry, troubles = _pool(*engines), list[LingmaError]()
 
     async def main() -> None:
         supervisor = Supervisor(registry, on_trouble=troubles.append, jitter=lambda: jitter)
@@ -74,7 +78,7 @@ def test_an_answer_resets_the_pauses() -> None:
     engine = ScriptedEngine(
         lives=[NEVER_STARTS, NEVER_STARTS, Life(lasts=10.0), NEVER_STARTS, Life()]
     )
-    registry = Registry([engine])
+    registry = _pool(engine)
 
     async def main() -> None:
         supervisor = Supervisor(registry, on_trouble=lambda _: None, jitter=lambda: 1.0)
@@ -93,7 +97,7 @@ def test_an_answer_resets_the_pauses() -> None:
 
 def _states(engine: ScriptedEngine, moments: Sequence[float]) -> list[EngineState]:
     """Return the engine's state at given moments and after the end."""
-    registry, seen = Registry([engine]), list[EngineState]()
+    registry, seen = _pool(engine), list[EngineState]()
 
     async def main() -> None:
         supervisor = Supervisor(registry, on_trouble=lambda _: None, jitter=lambda: 1.0)
@@ -168,3 +172,103 @@ def test_a_connection_that_breaks_and_comes_back() -> None:
 
     assert [ready, starting, ready, EngineState.STOPPED] == _states(engine, [0.5, 1.5, 2.5])
     assert engine.starts == [0.0]
+
+
+# what surrounds a life
+
+
+def _surrounded(engine: ScriptedEngine, fails: int = 0) -> tuple[list[str], list[LingmaError]]:
+    """Supervise for 5 s with surroundings that fail to begin so many times."""
+    seen, troubles = list[str](), list[LingmaError]()
+
+    @asynccontextmanager
+    async def around(slot: Slot) -> AsyncIterator[None]:
+        seen.append("enter")
+        if seen.count("enter") <= fails:
+            raise LingmaError(ErrorKind.LOGIN_REQUIRED, "the vault is locked")
+        try:
+            yield
+        finally:
+            seen.append("leave" if slot.engine is engine else "?")
+
+    async def main() -> None:
+        supervisor = Supervisor(
+            _pool(engine), on_trouble=troubles.append, around=around, jitter=lambda: 1.0
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await supervisor.run()
+
+    run(main())
+    return seen, troubles
+
+
+def test_each_life_is_surrounded() -> None:
+    """One that ends by itself, and one that is cancelled."""
+    seen, _ = _surrounded(ScriptedEngine(lives=[Life(lasts=1.0)]))
+
+    assert seen == ["enter", "leave", "enter", "leave"]
+
+
+def test_surroundings_that_fail_are_a_failed_start() -> None:
+    """Told, and tried again after the pause."""
+    engine = ScriptedEngine()
+    seen, troubles = _surrounded(engine, fails=2)
+
+    assert seen == ["enter", "enter", "enter", "leave"]
+    assert [error.message for error in troubles] == ["the vault is locked"] * 2
+    assert engine.starts == [1.5]
+
+
+# again
+
+
+def test_an_engine_is_started_again_on_demand() -> None:
+    """At once, after the answers under way; it takes no new ones meanwhile, and nobody hears."""
+    engine = ScriptedEngine()
+    registry, troubles = _pool(engine), list[LingmaError]()
+    (slot,) = registry.slots
+    states: list[EngineState] = []
+
+    async def hold() -> None:
+        with registry.lease():
+            await asyncio.sleep(4)
+
+    async def main() -> None:
+        supervisor = Supervisor(registry, on_trouble=troubles.append)
+        running = asyncio.ensure_future(supervisor.run())
+        await settle()
+        holding = asyncio.ensure_future(hold())
+        await asyncio.sleep(1)
+        slot.again.set()
+        await settle()
+        states.append(slot.state)
+        await holding
+        await settle()
+        states.append(slot.state)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(main())
+
+    assert (engine.starts, troubles) == ([0.0, 4.0], [])
+    assert states == [EngineState.STARTING, EngineState.READY]
+
+
+def test_a_demand_ends_a_pause() -> None:
+    """Whoever has repaired something does not wait a minute."""
+    engine = ScriptedEngine(lives=[NEVER_STARTS] * 7)
+    registry = _pool(engine)
+
+    async def main() -> None:
+        supervisor = Supervisor(registry, on_trouble=lambda _: None, jitter=lambda: 1.0)
+        running = asyncio.ensure_future(supervisor.run())
+        await asyncio.sleep(40)
+        registry.slots[0].again.set()
+        await asyncio.sleep(1)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(main())
+
+    assert engine.starts[-2:] == [31.5, 40.0]

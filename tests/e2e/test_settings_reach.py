@@ -19,9 +19,11 @@ import httpx
 import pytest
 
 from lingma_cli.settings import environment_name, table
+from tests.e2e.test_login_settings_reach import CHECKS
 from tests.support.demo_words import NATIVE
 from tests.support.serving import Serving, program_environment, serving, wait_until
 
+ENDPOINT = "https://lingma.example.com"
 LONG_KEY = "configured-secret-0123"
 
 
@@ -218,6 +220,11 @@ def asks_for_the_port(server: Serving) -> None:
     assert info["websocketPort"] == ASKED_PORT
 
 
+def is_told_the_endpoint(server: Serving) -> None:
+    """Check `dedicated_domain_url`."""
+    assert any(ENDPOINT in child.cmdline() for child in server.children())
+
+
 def answers_soon(server: Serving) -> None:
     """Check `rpc_timeout`: a login that stays undecided is waited for no longer than that."""
     started = time.monotonic()
@@ -370,6 +377,7 @@ REACHES: dict[str, Reach] = {
         environ={"LINGMA_DEMO_START": "delay=30"},
         ready=False,
     ),
+    "dedicated_domain_url": Reach(value=ENDPOINT, check=is_told_the_endpoint),
     "rpc_timeout": Reach(
         value="0.3",
         check=answers_soon,
@@ -387,8 +395,9 @@ REACHES: dict[str, Reach] = {
 
 
 def test_every_setting_is_checked() -> None:
-    """The table below has a row for each row of the settings."""
-    assert set(REACHES) == {item.name for item, _ in table()}
+    """Here or among those of executable and accounts there is a row for each setting."""
+    assert set(REACHES) | set(CHECKS) == {item.name for item, _ in table()}
+    assert not set(REACHES) & set(CHECKS)
 
 
 @pytest.mark.parametrize("key", REACHES)

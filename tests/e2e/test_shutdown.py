@@ -33,7 +33,7 @@ def refuses_connections(server: Serving) -> bool:
     return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_running_answers_finish(tmp_path: Path, number: signal.Signals) -> None:
     """After one signal a running stream completes, new requests are refused, exit code is 0."""
     with (

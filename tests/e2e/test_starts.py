@@ -81,10 +81,10 @@ def test_not_logged_in(tmp_path: Path) -> None:
 
 
 def test_nothing_to_serve(tmp_path: Path) -> None:
-    """Plain `serve` says what to run and exits with 2."""
+    """Plain `serve` says what to run and exits with 4: nobody agreed to a download."""
     done = run(tmp_path, "serve", "--port", "0")
 
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert "hint: " in done.stderr
     assert "--demo" in done.stderr
 

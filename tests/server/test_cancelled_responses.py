@@ -10,6 +10,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Scope
 
+from lingma_cli.control.logins import Logins
 from lingma_cli.core.events import BlockDelta, BlockKind, Finished, FinishReason
 from lingma_cli.core.ids import random_hex
 from lingma_cli.server.exchange_response import Patience
@@ -52,6 +53,7 @@ class Scene:
         self._routes = ResponseRoutes(
             House(
                 gateway=gateway,
+                logins=Logins(gateway.registry, [], max_retry=0, on_trouble=lambda _: None),
                 body_limit=1000,
                 new_id=random_hex,
                 wall_clock=Clock(),

@@ -33,14 +33,23 @@ class Result:
     err: str
 
 
+def no_keyring(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return what keeps a program out of the developer's keyring, unless `extra` has its own."""
+    if "DBUS_SESSION_BUS_ADDRESS" in extra:
+        return {}
+    return {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
+
+
 def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment in which only `home` and `extra` concern the program."""
+    extra = extra or {}
+    own = ("NO_COLOR", "PYTHONIOENCODING", "DBUS_SESSION_BUS_ADDRESS")
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("LINGMA_") and name not in ("NO_COLOR", "PYTHONIOENCODING")
+        if not name.startswith("LINGMA_") and name not in own
     }
-    return {**kept, "LINGMA_HOME": str(home), "TERM": "xterm", **(extra or {})}
+    return {**kept, "LINGMA_HOME": str(home), "TERM": "xterm", **no_keyring(extra), **extra}
 
 
 def run_lingma(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lingma_cli.control.parking import ParkingLimits, ParkingLot
-from lingma_cli.control.registry import EngineState, Registry
+from lingma_cli.control.registry import EngineState, Registry, Slot
 from lingma_cli.core.chat import AskMode, ChatRequest, Message, Role, TextPart
 from lingma_cli.core.events import ChatEvent
 from lingma_cli.core.ids import random_hex
@@ -33,7 +33,7 @@ class House:
         parking: ParkingLimits = TWO_PLACES,
     ) -> None:
         self.records: list[Record] = []
-        self.registry = Registry(engines)
+        self.registry = Registry([Slot(engine=engine) for engine in engines])
         self.admission = Admission(
             AdmissionLimits(max_in_flight=cap, queue_size=10, queue_timeout=30.0)
         )

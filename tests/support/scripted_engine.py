@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lingma_cli.core.chat import ChatRequest, Model, ToolOutputPart
 from lingma_cli.core.events import BlockOpened, ChatEvent, Failed
+from lingma_cli.core.login import LoginState
 from lingma_cli.core.notes import Note
 from lingma_cli.engines.base import Ask, Engine, OnChange
 from lingma_cli.errors import ErrorKind, LingmaError
@@ -125,6 +126,7 @@ class ScriptedEngine:
         asked: the requests it got.
         asks: what they became.
         open_asks: how many are entered and not left.
+        login: what it says of its login.
         starts: the clock at each call of `run`.
     """
 
@@ -148,6 +150,7 @@ class ScriptedEngine:
         self.asked: list[ChatRequest] = []
         self.asks: list[ScriptedAsk] = []
         self.native_tools = native_tools
+        self.login = LoginState.IN
         self._waits_for_tools = waits_for_tools
         self.open_asks = 0
         self.starts: list[float] = []

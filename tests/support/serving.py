@@ -16,13 +16,16 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.support.cli import no_keyring
+
 WAIT_SECONDS = 20.0
 
 
 def program_environment(home: Path, **more: str) -> dict[str, str]:
     """Return a clean environment in which `home` is the program's home."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return kept | {"LINGMA_HOME": str(home), "PYTHONUNBUFFERED": "1"} | more
+    own = {"LINGMA_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return kept | own | no_keyring(more) | more
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,15 @@ from typing import Any, Final
 from lingma_cli import __version__
 from lingma_cli.core.chat import ChatRequest, Model
 from lingma_cli.core.ids import NewId
+from lingma_cli.core.login import LoginState
 from lingma_cli.engines.base import OnChange
 from lingma_cli.engines.lingma import images, jsonrpc
+from lingma_cli.engines.lingma.account import AccountCalls
 from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
 from lingma_cli.engines.lingma.catalogue import read_models
 from lingma_cli.engines.lingma.endings import not_logged_in
 from lingma_cli.engines.lingma.link import DEFERRED, HandshakeRefusedError, Link
-from lingma_cli.engines.lingma.login import Login, ask_login, settle_login
+from lingma_cli.engines.lingma.login import LOGIN_PUSHES, LoginWatch, ask_login, settle_login
 from lingma_cli.engines.lingma.process import LingmaProcess, spawned
 from lingma_cli.engines.lingma.prompt import AgentWords
 from lingma_cli.engines.lingma.pushes import (
@@ -43,6 +45,8 @@ _RECONNECTS: Final = 3
 _RECONNECT_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 _IMAGE_SECONDS: Final = 10.0
+# The binary may refresh its login on its own and tell nobody.
+_LOGIN_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class LingmaOptions:
         work_dir: its data folder.
         socket_port: the port to ask for; 0 picks a free one.
         environ: our environment; the child gets the allowed part of it.
+        endpoint: the address of a dedicated service; empty for the usual one.
     """
 
     command: tuple[str, ...]
@@ -65,10 +70,18 @@ class LingmaOptions:
     first_event_timeout: float
     idle_timeout: float
     agent: AgentWords
+    endpoint: str = ""
 
 
 class LingmaEngine:
     """Answers chat requests through a Lingma process of its own.
+
+    Without a login it is connected all the same: `account` works, asks are refused.
+
+    Attributes:
+        account: the calls around the login.
+        http_port: where the login callback listens at 127.0.0.1, 0 while that is not known.
+        on_login_change: told when the login may be another one, or its record a newer one.
 
     Args:
         name: the name it is listed under.
@@ -86,9 +99,23 @@ class LingmaEngine:
         self._new_id = new_id
         self._link: Link | None = None
         self._images: images.ImageUploads | None = None
-        self._login = Login.UNKNOWN
         self._served = 0
         self._asks: dict[str, LingmaAsk] = {}
+        self._unheard: set[str] = set()
+        self._login = LoginWatch(options.work_dir)
+        self.http_port = 0
+        self.on_login_change: Callable[[], None] = lambda: None
+        self.account = AccountCalls(
+            self._connection,
+            within=options.rpc_timeout,
+            on_status=self._login.learn,
+            on_change=self._login.suspect,
+        )
+
+    @property
+    def login(self) -> LoginState:
+        """What was last heard of the login; in doubt the next ask tells."""
+        return self._login.state
 
     # life
 
@@ -112,6 +139,7 @@ class LingmaEngine:
             work_dir=options.work_dir,
             socket_port=options.socket_port,
             environ=options.environ,
+            endpoint=options.endpoint,
         ) as process:
             try:
                 await self._serve(process, on_change)
@@ -133,8 +161,7 @@ class LingmaEngine:
                 async with self._connected(process) as link:
                     tries = _RECONNECTS
                     on_change(None)
-                    ends: list[asyncio.Future[Any]] = [process.exited, link.closed]
-                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                    await self._attend(process, link)
                     on_change(link.lost())
                 if link.unresponsive:
                     raise link.lost()
@@ -150,6 +177,26 @@ class LingmaEngine:
             if process.exited.done():
                 raise process.died()
 
+    async def _attend(self, process: LingmaProcess, link: Link) -> None:
+        """Wait for the end of the connection; look at the login when it may have changed."""
+        ends: list[asyncio.Future[Any]] = [process.exited, link.closed]
+        while not any(end.done() for end in ends):
+            if self._login.wants_a_look():
+                await self._look_at_login(link)
+            await asyncio.wait(
+                [*ends, self._login.suspicion()],
+                timeout=_LOGIN_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+
+    async def _look_at_login(self, link: Link) -> None:
+        # A lost connection is seen by whoever waits for its end.
+        with contextlib.suppress(LingmaError):
+            self._login.state = (await ask_login(link, self._options.rpc_timeout)).state
+            if self.login is LoginState.IN:
+                await self._learn_models(link)
+        self.on_login_change()
+
     @contextlib.asynccontextmanager
     async def _connected(self, process: LingmaProcess) -> AsyncIterator[Link]:
         """Connect, shake hands and learn the models; leaving closes the connection."""
@@ -161,6 +208,7 @@ class LingmaEngine:
         try:
             await self._initialize(link, process, deadline - loop.time())
             self._link = link
+            self.http_port = await asyncio.to_thread(process.http_port, address)
             folder = options.work_dir / "lingma-cli" / "images"
             within = min(options.rpc_timeout, _IMAGE_SECONDS)
             self._images = images.ImageUploads(link, folder, self._new_id, within=within)
@@ -217,7 +265,7 @@ class LingmaEngine:
             # quirk: 2.11.1 does not know this notification and says so in its log only.
             link.notify("initialized", {})
             link.ping()
-            self._login = await settle_login(link, self._options.rpc_timeout)
+            self._login.state = (await settle_login(link, self._options.rpc_timeout)).state
             await self._learn_models(link)
         except LingmaError:
             if process.exited.done():
@@ -258,9 +306,9 @@ class LingmaEngine:
             LingmaError: there is no connection, or no login.
         """
         link = self._connection()
-        if self._login is not Login.IN:
-            self._login = await ask_login(link, self._options.rpc_timeout)
-        if self._login is Login.OUT:
+        if self.login is not LoginState.IN:
+            self._login.learn(await ask_login(link, self._options.rpc_timeout))
+        if self.login is LoginState.OUT:
             raise not_logged_in()
         timeouts = AskTimeouts(
             first_event=self._options.first_event_timeout, idle=self._options.idle_timeout
@@ -277,6 +325,7 @@ class LingmaEngine:
         )
         # Registered before it is sent: the first push may come before any answer.
         self._asks[ask.request_id] = ask
+        self._unheard.add(ask.request_id)
         try:
             ask.send()
             yield ask
@@ -284,6 +333,10 @@ class LingmaEngine:
         finally:
             del self._asks[ask.request_id]
             ask.leave()
+            if ask.request_id in self._unheard:
+                # Refused before anything came, and a missing login is the usual reason.
+                self._unheard.remove(ask.request_id)
+                self._login.suspect()
 
     async def _sent_images(self, request: ChatRequest) -> Mapping[str, str]:
         """Hand the request's images to the runtime, if it and the model take any."""
@@ -299,7 +352,12 @@ class LingmaEngine:
             push = chat_push(call.params)
             ask = self._asks.get(push.requestId or "")
             if ask is not None:
+                self._unheard.discard(ask.request_id)
                 ask.hear(call.method, push)
+            if call.method == "chat/finish" and self._login.ends_with(push):
+                asyncio.get_running_loop().call_soon(self.on_login_change)
+        elif call.method in LOGIN_PUSHES:
+            self._login.suspect()
         elif call.method == images.PUSH and self._images is not None:
             self._images.hear(bytes(call.params))
         elif call.method in ("tool/invoke", "tool/call/sync"):

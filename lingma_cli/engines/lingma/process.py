@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import sys
 from collections import deque
@@ -32,6 +33,7 @@ _RING_BYTES: Final = 64 * 1024
 _REACHED: Final = frozenset({"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"})
 _LOCK_FILE: Final = ".lingma-cli.lock"
 _READ_BYTES: Final = 16 * 1024
+_READY: Final = re.compile(r"WebSocket: (\d{1,5}), HTTP: (\d{1,5})")
 
 # The child gets these and nothing else: no key or token of ours can leak into it. Proxy variables
 # pass because the binary reaches its service through them.
@@ -82,9 +84,10 @@ class LingmaProcess:
         output: the end of what it printed.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, work_dir: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, work_dir: Path, http_port: int) -> None:
         self._process = process
         self._work_dir = work_dir
+        self._wanted_http_port = http_port
         self._known: list[psutil.Process] = []
         self.output = OutputRing()
         self.exited: asyncio.Task[int] = asyncio.ensure_future(self._drain())
@@ -125,15 +128,20 @@ class LingmaProcess:
         family = self._known = self._family()
         if address.pid not in {member.pid for member in family}:
             return f"its info file names process {address.pid}, which is not ours"
-        for member in family:
-            with contextlib.suppress(psutil.Error):
-                for connection in member.net_connections(kind="tcp"):
-                    if connection.status != psutil.CONN_LISTEN or not connection.laddr:
-                        continue
-                    # Another address would be another socket, and that may be a stranger's.
-                    if connection.laddr.port == address.port and connection.laddr.ip in _REACHED:
-                        return ""
+        if address.port in _ports(family):
+            return ""
         return f"port {address.port} of its info file is not its own"
+
+    def http_port(self, address: workdir.ServerAddress) -> int:
+        """Return the port of its login callback, 0 when it has none of its own.
+
+        What was asked for is no promise, and the info file has no field for it: what it printed or
+        logged comes first. Blocks for a moment.
+        """
+        own = _ports(self._family())
+        words = self.output.text() + _end_of(self._work_dir / "logs" / "lingma.log")
+        told = [int(found[2]) for found in _READY.finditer(words) if int(found[1]) == address.port]
+        return next((port for port in (*told, self._wanted_http_port) if port in own), 0)
 
     def _family(self) -> list[psutil.Process]:
         try:
@@ -173,9 +181,36 @@ class LingmaProcess:
         self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public closes the pipes
 
 
+def _end_of(log: Path) -> str:
+    with contextlib.suppress(OSError), log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _RING_BYTES))
+        return file.read(_RING_BYTES).decode(errors="replace")
+    return ""
+
+
+def _ports(family: Sequence[psutil.Process]) -> frozenset[int]:
+    return frozenset(port for member in family for port in _listening(member))
+
+
+def _listening(process: psutil.Process) -> Iterator[int]:
+    """Yield the ports on which a process is found at 127.0.0.1."""
+    with contextlib.suppress(psutil.Error):
+        for connection in process.net_connections(kind="tcp"):
+            if connection.status != psutil.CONN_LISTEN or not connection.laddr:
+                continue
+            # Another address would be another socket, and that may be a stranger's.
+            if connection.laddr.ip in _REACHED:
+                yield connection.laddr.port
+
+
 @contextlib.asynccontextmanager
 async def spawned(
-    command: Sequence[str], *, work_dir: Path, socket_port: int, environ: Mapping[str, str]
+    command: Sequence[str],
+    *,
+    work_dir: Path,
+    socket_port: int,
+    environ: Mapping[str, str],
+    endpoint: str = "",
 ) -> AsyncIterator[LingmaProcess]:
     """Start `command start …` under a guardian; leaving the context ends it.
 
@@ -184,13 +219,23 @@ async def spawned(
         work_dir: its data folder and working directory, created if need be.
         socket_port: the port to ask for; 0 picks a free one.
         environ: the environment of ours; the child gets the allowed part.
+        endpoint: the address of a dedicated service; empty for the usual one.
 
     Raises:
         LingmaError: the folder or the executable cannot be used.
     """
     with _claimed(work_dir):
-        child = await _start(command, work_dir, socket_port, environ)
-        process = LingmaProcess(child, work_dir)
+        flags = {
+            "--workDir": str(work_dir),
+            "--socketPort": str(socket_port or _free_port()),
+            "--httpPort": str(http_port := _free_port()),
+            "--transportType": "websocket",
+        }
+        if endpoint:
+            flags["--endpoint"] = endpoint
+        words = [word for flag in flags.items() for word in flag]
+        child = await _start((*command, *words), work_dir, environ)
+        process = LingmaProcess(child, work_dir, http_port)
         try:
             yield process
         finally:
@@ -198,18 +243,11 @@ async def spawned(
 
 
 async def _start(
-    command: Sequence[str], work_dir: Path, socket_port: int, environ: Mapping[str, str]
+    command: Sequence[str], work_dir: Path, environ: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
-    flags = {
-        "--workDir": str(work_dir),
-        "--socketPort": str(socket_port or _free_port()),
-        "--httpPort": str(_free_port()),
-        "--transportType": "websocket",
-    }
-    arguments = [word for flag in flags.items() for word in flag]
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", guardian.__file__, *command, *arguments),
+            *(sys.executable, "-I", "-S", guardian.__file__, *command),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,9 +59,9 @@ class Live:
     """An engine that runs between the calls of a test, on a loop of its own."""
 
     def __init__(self, work_dir: Path, *, ready: bool = True, **changes: Any) -> None:
-        switches = {name: value for name, value in changes.items() if isinstance(value, str)}
-        timings = {name: value for name, value in changes.items() if name not in switches}
-        chosen = replace(options(work_dir, **switches), **timings)
+        ours = {field.name for field in fields(LingmaOptions)} & changes.keys()
+        switches = {name: value for name, value in changes.items() if name not in ours}
+        chosen = replace(options(work_dir, **switches), **{name: changes[name] for name in ours})
         self.work_dir = work_dir
         self.changes: list[LingmaError | None] = []
         self.engine = LingmaEngine("demo-0", chosen, random_hex)

@@ -252,6 +252,74 @@ def test_the_allow_list() -> None:
     assert allowed_environment(environ) == {"path": "1", "Http_Proxy": "2"}
 
 
+def test_the_address_of_a_dedicated_service(tmp_path: Path) -> None:
+    """It is one more flag."""
+
+    async def main() -> None:
+        async with spawned(
+            program(tmp_path, "write('seen', flags)"),
+            work_dir=tmp_path / "work",
+            socket_port=0,
+            environ=dict(os.environ),
+            endpoint="https://own.example",
+        ) as process:
+            await process.exited
+
+    asyncio.run(main())
+    seen = read_when_written(tmp_path / "work" / "seen")
+
+    assert isinstance(seen, dict)
+    assert seen["--endpoint"] == "https://own.example"
+
+
+# the port of its login callback
+
+_TWO_PORTS = """
+listener, port = listen()
+callback = socket.create_server(("127.0.0.1", {wanted}))
+line = "ready - WebSocket: %d, HTTP: %d, IPC: /x" % ({told_socket}, {told})
+{tell}
+write("callback", callback.getsockname()[1])
+tell(port, os.getpid())
+rest()
+"""
+_OWN = "callback.getsockname()[1]"
+_WANTED = "int(flags['--httpPort'])"
+_PRINT = "print(line, flush=True)"
+_LOG = "os.makedirs('logs'); open('logs/lingma.log', 'w').write('old\\n' * 50000 + line)"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told_socket", "told", "tell", "is_known"),
+    [
+        ("0", "port", _OWN, _PRINT, True),
+        ("0", "port", _OWN, _LOG, True),
+        (_WANTED, "port", "0", "", True),
+        (_WANTED, "port", "1", _PRINT, True),
+        ("0", "port", "1", _PRINT, False),
+        ("0", "1", _OWN, _LOG, False),
+        ("0", "port", _OWN, "", False),
+    ],
+    ids=["printed", "logged", "as asked", "a lie", "only a lie", "of another life", "untold"],
+)
+def test_the_port_of_the_login_callback(
+    tmp_path: Path, wanted: str, told_socket: str, told: str, tell: str, is_known: bool
+) -> None:
+    """It is what the binary says, else what it was asked for, and in any case its own."""
+    body = _TWO_PORTS.format(wanted=wanted, told_socket=told_socket, told=told, tell=tell)
+
+    async def look(process: LingmaProcess) -> int:
+        address = await process.address(10)
+        while tell == _PRINT and not process.output.text():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.005)
+        return process.http_port(address)
+
+    port = _with_child(tmp_path, body, look)
+
+    callback = read_when_written(tmp_path / "work" / "callback")
+    assert port == (callback if is_known else 0)
+
+
 # its output
 
 

@@ -1,40 +1,33 @@
-"""The composition root: settings in, a running program out. The only place that knows everybody.
-
-Settings end here: what is built below receives plain values.
-"""
+"""`lingma serve`: the parts of a server, put together and run until a signal ends it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
-import secrets
 import socket
-import sys
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 from lingma_cli.auth.keys import KeyRing, check_configured
-from lingma_cli.auth.keys_file import GeneratedKeys, load_or_create
+from lingma_cli.auth.keys_file import GeneratedKeys
 from lingma_cli.control.parking import ParkingLimits, ParkingLot
 from lingma_cli.control.registry import Registry
-from lingma_cli.control.supervisor import Supervisor
 from lingma_cli.core.chat import AskMode, Model
 from lingma_cli.core.ids import random_hex
 from lingma_cli.core.loopback import is_loopback
-from lingma_cli.engines.lingma.engine import LingmaEngine, LingmaOptions
-from lingma_cli.engines.lingma.prompt import AgentWords
-from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.errors import LingmaError
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
 from lingma_cli.gateway.gateway import Gateway, GatewayOptions
 from lingma_cli.gateway.pipeline import ToolOptions
 from lingma_cli.gateway.records import log_record
 from lingma_cli.logs import set_up_logs
-from lingma_cli.paths import Paths, private_folder
+from lingma_cli.paths import Paths
 from lingma_cli.secret import Secret
 from lingma_cli.server.app import build_app
 from lingma_cli.server.exchange_response import Patience
@@ -45,11 +38,17 @@ from lingma_cli.server.life import bind, make_server, serve_until_signal
 from lingma_cli.server.presence import ServerFile, announce, only_server
 from lingma_cli.sessions.memory import MemoryStore
 from lingma_cli.sessions.stored import Limits, ResponseStore
-from lingma_cli.settings import Settings, environment_name, table
+from lingma_cli.settings import Settings, forget_secrets
+from lingma_cli.wiring.bootstrap import Talk, bootstrap
+from lingma_cli.wiring.pool import Pool, Surroundings, build_pool
+from lingma_cli.wiring.scratch import clear_leftovers
+from lingma_cli.wiring.vault import VaultDoor, find_or_make_keys
 
 _MAX_CONNECTIONS: Final = 2048
 _MAX_STORED: Final = 100_000
 _DAY: Final = 86_400.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +73,7 @@ def run_server(
     paths: Paths,
     environ: MutableMapping[str, str],
     *,
+    talk: Talk,
     on_listening: Callable[[Listening], None],
     on_models: Callable[[Sequence[Model]], None],
     on_trouble: Callable[[LingmaError], None],
@@ -84,40 +84,40 @@ def run_server(
         settings: all of them.
         paths: the home.
         environ: the process environment; secrets are taken out of it before anything starts.
+        talk: for getting the executable, if there is none.
         on_listening: told once requests may come.
         on_models: told the models once an engine is ready.
-        on_trouble: told of each failure of an engine.
+        on_trouble: told of each failure of an engine, and of logins that need a person.
 
     Raises:
         LingmaError: the settings do not fit together, the port is taken, or a server already
             runs for this home.
     """
     os.umask(0o077)
-    _forget_secrets(environ)
-    engine_options = _engine_options(settings, paths, environ)
+    forget_secrets(environ)
     with only_server(paths):
-        keys, generated = _keys(settings, paths)
-        set_up_logs(level=settings.log_level, format_=settings.log_format, secrets=keys.secrets())
-        listener = bind(settings.host, settings.port)
-        url = _url(settings.host, listener.getsockname()[1])
-        listening = Listening(
-            url=url,
-            demo=settings.demo,
-            key_required=keys.required,
-            new_key=generated.api_key if generated is not None and generated.is_new else None,
+        clear_leftovers(paths)
+        command = bootstrap(settings, paths, environ, talk)
+        warnings: list[str] = []
+        door = VaultDoor(settings, paths, warn=warnings.append)
+        keys, generated = _keys(settings, paths, door, warnings.append)
+        around = Surroundings(
+            settings=settings,
+            paths=paths,
+            environ=dict(environ),
+            command=command,
+            open_vault=door.open,
+            warn=warnings.append,
         )
-
-        def tell() -> None:
-            announce(paths, ServerFile(url=url, pid=os.getpid(), started=time.time()))
-            on_listening(listening)
-
-        name = "demo-0" if settings.demo else "inst-0"
-        registry = Registry([LingmaEngine(name, engine_options, random_hex)])
-        supervisor = Supervisor(registry, on_trouble=on_trouble)
+        pool = build_pool(around, on_trouble)
+        _start_logs(settings, (*keys.secrets(), *pool.secrets), warnings)
+        listener = bind(settings.host, settings.port)
+        listening = _listening(settings, listener, keys, generated)
+        tell = partial(_tell, paths, listening, on_listening)
         # What was imported and built so far lives as long as the process.
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(settings, paths, listener, keys, supervisor, tell, on_models))
+            runner.run(_serve(settings, paths, listener, keys, pool, tell, on_models))
 
 
 async def _serve(
@@ -125,16 +125,17 @@ async def _serve(
     paths: Paths,
     listener: socket.socket,
     keys: KeyRing,
-    supervisor: Supervisor,
+    pool: Pool,
     on_listening: Callable[[], None],
     on_models: Callable[[Sequence[Model]], None],
 ) -> None:
-    gateway = _gateway(settings, supervisor.registry)
+    gateway = _gateway(settings, pool.supervisor.registry)
     store = _store(settings, paths)
     if store is not None:
         await store.open()
     house = House(
         gateway=gateway,
+        logins=pool.logins,
         body_limit=settings.body_limit,
         new_id=random_hex,
         wall_clock=time.time,
@@ -151,7 +152,8 @@ async def _serve(
         head_timeout=settings.head_timeout, max_connections=_MAX_CONNECTIONS
     )
     async with asyncio.TaskGroup() as group:
-        engines = group.create_task(supervisor.run())
+        engines = group.create_task(pool.supervisor.run())
+        logins = group.create_task(pool.logins.run())
         lot = group.create_task(gateway.lot.run())
         greeting = group.create_task(_announce_models(gateway, on_models))
         await serve_until_signal(
@@ -164,58 +166,15 @@ async def _serve(
         )
         greeting.cancel()
         lot.cancel()
+        logins.cancel()
         engines.cancel()
     if store is not None:
         await store.close()
 
 
-def _engine_options(
-    settings: Settings, paths: Paths, environ: MutableMapping[str, str]
-) -> LingmaOptions:
-    if settings.demo:
-        command: tuple[str, ...] = (sys.executable, "-P", "-m", "lingma_cli.demo")
-        work_dir = paths.data / "demo"
-    elif settings.bin:
-        command = (_executable(settings.bin),)
-        work_dir = paths.data / "lingma" / "inst-0"
-    else:
-        raise LingmaError(
-            ErrorKind.USAGE,
-            "no Lingma to serve",
-            hint="run `lingma serve --demo` to try it out, or `lingma serve --bin PATH`",
-        )
-    if settings.work_dir:
-        work_dir = Path(settings.work_dir).expanduser().absolute()
-    private_folder(work_dir)
-    return LingmaOptions(
-        command=command,
-        work_dir=work_dir,
-        socket_port=settings.socket_port,
-        environ=dict(environ),
-        startup_timeout=settings.startup_timeout,
-        rpc_timeout=settings.rpc_timeout,
-        first_event_timeout=settings.first_event_timeout,
-        idle_timeout=settings.idle_timeout,
-        agent=AgentWords(
-            session_type=settings.agent_session_type,
-            chat_task=settings.agent_chat_task,
-            mode=settings.agent_mode,
-        ),
-    )
-
-
-def _executable(name: str) -> str:
-    path = Path(name).expanduser().absolute()
-    if not path.is_file():
-        raise LingmaError(ErrorKind.USAGE, f"there is no file `{path}`")
-    if not os.access(path, os.X_OK):
-        raise LingmaError(
-            ErrorKind.USAGE, f"`{path}` is not executable", hint=f"run `chmod +x {path}`"
-        )
-    return str(path)
-
-
-def _keys(settings: Settings, paths: Paths) -> tuple[KeyRing, GeneratedKeys | None]:
+def _keys(
+    settings: Settings, paths: Paths, door: VaultDoor, warn: Callable[[str], None]
+) -> tuple[KeyRing, GeneratedKeys | None]:
     check_configured(settings.api_keys, "api_keys")
     for name in ("admin_token", "metrics_token"):
         check_configured(filter(None, [getattr(settings, name)]), name)
@@ -226,7 +185,7 @@ def _keys(settings: Settings, paths: Paths) -> tuple[KeyRing, GeneratedKeys | No
     generated: GeneratedKeys | None = None
     api_keys, admin_token = settings.api_keys, settings.admin_token
     if not no_auth and not (api_keys and admin_token):
-        generated = load_or_create(paths.keys_file, lambda: secrets.token_urlsafe(32))
+        generated = find_or_make_keys(settings, paths, door, warn=warn)
         api_keys = api_keys or (generated.api_key,)
         admin_token = admin_token or generated.admin_token
     ring = KeyRing(
@@ -236,6 +195,29 @@ def _keys(settings: Settings, paths: Paths) -> tuple[KeyRing, GeneratedKeys | No
         no_auth=no_auth,
     )
     return ring, None if settings.api_keys else generated
+
+
+def _start_logs(settings: Settings, secrets: Iterable[Secret], warnings: Sequence[str]) -> None:
+    # What there was to say waits until the log knows what it must hide.
+    set_up_logs(level=settings.log_level, format_=settings.log_format, secrets=secrets)
+    for warning in warnings:
+        _log.warning(warning)
+
+
+def _listening(
+    settings: Settings, listener: socket.socket, keys: KeyRing, generated: GeneratedKeys | None
+) -> Listening:
+    return Listening(
+        url=_url(settings.host, listener.getsockname()[1]),
+        demo=settings.demo,
+        key_required=keys.required,
+        new_key=generated.api_key if generated is not None and generated.is_new else None,
+    )
+
+
+def _tell(paths: Paths, listening: Listening, on_listening: Callable[[Listening], None]) -> None:
+    announce(paths, ServerFile(url=listening.url, pid=os.getpid(), started=time.time()))
+    on_listening(listening)
 
 
 def _gateway(settings: Settings, registry: Registry) -> Gateway:
@@ -287,12 +269,6 @@ async def _announce_models(gateway: Gateway, on_models: Callable[[Sequence[Model
     # Trouble at the start has been told already, by the supervisor.
     with suppress(LingmaError):
         on_models(await gateway.models())
-
-
-def _forget_secrets(environ: MutableMapping[str, str]) -> None:
-    for item, row in table():
-        if row.secret:
-            environ.pop(environment_name(item.name), None)
 
 
 def _url(host: str, port: int) -> str:
