@@ -6,10 +6,9 @@ import os
 import sys
 from typing import Any
 
-import typer
-
 from lingma_cli.cli import output
 from lingma_cli.cli.options import ConfigFile, load_settings, with_settings_options
+from lingma_cli.cli.person import TerminalPerson
 from lingma_cli.paths import find_paths
 
 
@@ -29,14 +28,8 @@ def serve(*, config: ConfigFile = None, **flags: Any) -> None:
         settings,
         paths,
         os.environ,
-        talk=Talk(say=output.say, progress=download_bar, consent=_consents),
+        talk=Talk(say=output.say, progress=download_bar, consent=TerminalPerson().consents),
         on_listening=greeter.greet,
         on_models=greeter.introduce,
         on_trouble=output.say_error,
     )
-
-
-def _consents(question: str) -> bool:
-    if not (output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)):
-        return False
-    return typer.confirm(question, err=True)
