@@ -1,0 +1,1 @@
+"""Which engine serves a request: policies, one file each, and their registry. Pure."""

@@ -1,0 +1,1 @@
+"""Containers without domain words. Pure; knows nothing of requests or engines."""
