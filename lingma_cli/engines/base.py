@@ -75,6 +75,16 @@ class Engine(Protocol):
         ...
 
     @property
+    def native_options(self) -> bool:
+        """Whether it takes stop sequences, token limits and output formats in the request."""
+        ...
+
+    @property
+    def agent_mode(self) -> bool:
+        """Whether it can be asked in agent mode, in which it acts."""
+        ...
+
+    @property
     def models(self) -> Sequence[Model]:
         """The last list that the engine gave."""
         ...

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from lingma_cli.core.login import LoginStatus, LoginUrl, Organisation
-from lingma_cli.engines.lingma.endings import quoted
 from lingma_cli.engines.lingma.link import Link
 from lingma_cli.engines.lingma.login import ask_login, text
+from lingma_cli.engines.quoting import quoted
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.secret import Redactor, Secret
 

@@ -71,7 +71,7 @@ class LingmaAsk:
         link: the connection it lives on.
         request: what is asked; `request.model` is a key of the binary.
         request_id: the key of all its pushes.
-        session_id: the new upstream session it opens.
+        session_id: the upstream session, a new one unless the request names one.
         new_id: makes the ids of tool calls.
         images: the runtime's URLs of the images it has, by reference.
         agent: the words of agent mode.
@@ -97,6 +97,8 @@ class LingmaAsk:
         self._params = ask_params(
             request, request_id=request_id, session_id=session_id, agent=agent, images=images
         )
+        self._goes_on = request.session is not None
+        self._is_kept = self._is_complete = False
         self._answer = Answer(request.model, replaceable=not request.stream)
         self._notes = list(losses(request, images))
         self._calls = ToolCalls(_names(request), new_id)
@@ -131,6 +133,11 @@ class LingmaAsk:
         """The calls whose results the binary waits for; none once the ask can only be left."""
         is_alive = self._turn_over and not self._answer.ended and self._link.is_open
         return self._calls.pending if is_alive else frozenset()
+
+    def keep_session(self) -> str | None:
+        """Keep the session for a later ask and return its id; `None` after anything but an end."""
+        self._is_kept = self._is_complete and not self._stopped and self._link.is_open
+        return self.session_id if self._is_kept else None
 
     def resume(self, request: ChatRequest, results: Mapping[str, ToolOutputPart]) -> None:
         """Answer the pending calls and begin the next turn of the same answer."""
@@ -178,13 +185,20 @@ class LingmaAsk:
         # Steps before the first piece are no answer yet: only the answer itself earns more time.
         if self._begun or method in ("chat/answer", "chat/think"):
             self._earn_time()
+        if self._goes_on and push.sessionId not in (None, "", self.session_id):
+            # The answer would come from somebody who has heard nothing of what was said before.
+            self.session_id = push.sessionId
+            self.abort(failure(None, "the session is not known any more"))
+            return
         if push.sessionId:
             self.session_id = push.sessionId
         events = self._answer.read(method, push)
-        if events and isinstance(events[-1], Finished):
+        is_end = bool(events) and isinstance(events[-1], Finished)
+        self._is_complete |= is_end
+        if is_end:
             # Of what was announced no more will come.
             self._perform(self._calls.settle(self._ids))
-        if events and isinstance(events[-1], Finished) and self._calls.ready:
+        if is_end and self._calls.ready:
             # A build that does not wait for results: what it asked for is still the client's.
             events = [*events[:-1], *self._given(), _CALLED]
             if self._calls.ready:
@@ -215,14 +229,16 @@ class LingmaAsk:
         self._add(self._answer.fail(error))
 
     def leave(self) -> None:
-        """Stop the answer upstream unless it has ended, and remove its session there."""
+        """Stop the answer upstream unless it has ended; remove its session unless it is kept."""
         for timer in (self._timer, self._settling):
             if timer is not None:
                 timer.cancel()
         self._perform(self._calls.refuse_all(_GONE))
         self._link.forget(self._rpc_id)
+        if self._is_kept:
+            return
         if self._answer.ended and not self._stopped:
-            self._delete_session()
+            delete_session(self._link, self.session_id)
         else:
             self._stop()
 
@@ -293,17 +309,12 @@ class LingmaAsk:
         def forget(_: object = None) -> None:
             waiting.cancel()
             link.forget(rpc_id)
-            self._delete_session()
+            delete_session(link, self.session_id)
 
         # Not every build answers this; the session goes either way.
         rpc_id = link.send("chat/stop", self._ids, forget)
         waiting = self._loop.call_later(_STOPPED_SECONDS, forget)
         link.want_sign_of_life(_STOPPED_SECONDS)
-
-    def _delete_session(self) -> None:
-        # Each ask opens a session; without this they would fill the user's history.
-        if self._link.is_open:
-            self._link.send("chat/deleteSessionById", {"sessionId": self.session_id})
 
     def _hear_reply(self, reply: jsonrpc.Response | jsonrpc.ErrorResponse | None) -> None:
         """Take the call's own answer: it may only say no, a yes means nothing."""
@@ -370,6 +381,12 @@ class LingmaAsk:
         self._pile_size += sum(len(event.text) for event in events if isinstance(event, BlockDelta))
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def delete_session(link: Link | None, session_id: str) -> None:
+    """Remove a session from the binary's history, which it would fill, if there is a connection."""
+    if link is not None and link.is_open:
+        link.send("chat/deleteSessionById", {"sessionId": session_id})
 
 
 def _names(request: ChatRequest) -> frozenset[str]:

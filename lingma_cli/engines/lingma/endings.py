@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from lingma_cli.engines.quoting import quoted
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.secret import Redactor
 
 LOGIN_HINT: Final = "sign in to Lingma again, then repeat the request"
 
@@ -46,7 +46,6 @@ _AMBIGUOUS: Final = frozenset(
     {ErrorKind.ENGINE_FAILED, ErrorKind.QUOTA_EXCEEDED, ErrorKind.OVERLOADED}
 )
 _RETRY_AFTER: Final = {ErrorKind.QUOTA_EXCEEDED: 60.0, ErrorKind.OVERLOADED: 10.0}
-_MAX_REASON: Final = 300
 
 
 def failure(status: int | None, reason: str) -> LingmaError:
@@ -64,11 +63,6 @@ def failure(status: int | None, reason: str) -> LingmaError:
         hint=LOGIN_HINT if kind is ErrorKind.LOGIN_REQUIRED else None,
         retry_after=_RETRY_AFTER.get(kind),
     )
-
-
-def quoted(text: str) -> str:
-    """Return words of the binary as they may stand in an error: one short line, no secrets."""
-    return Redactor()(" ".join(text.split()))[:_MAX_REASON]
 
 
 def filtered() -> LingmaError:

@@ -22,12 +22,13 @@ from lingma_cli.core.login import LoginState
 from lingma_cli.engines.base import OnChange
 from lingma_cli.engines.lingma import images, jsonrpc
 from lingma_cli.engines.lingma.account import AccountCalls
-from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk
+from lingma_cli.engines.lingma.ask import AskTimeouts, LingmaAsk, delete_session
 from lingma_cli.engines.lingma.catalogue import read_models
+from lingma_cli.engines.lingma.dialing import dial
 from lingma_cli.engines.lingma.endings import not_logged_in
-from lingma_cli.engines.lingma.link import DEFERRED, HandshakeRefusedError, Link
+from lingma_cli.engines.lingma.link import DEFERRED, Link
 from lingma_cli.engines.lingma.login import LOGIN_PUSHES, LoginWatch, ask_login, settle_login
-from lingma_cli.engines.lingma.process import LingmaProcess, spawned
+from lingma_cli.engines.lingma.process import LingmaProcess, Subcommand, spawned
 from lingma_cli.engines.lingma.prompt import AgentWords
 from lingma_cli.engines.lingma.pushes import (
     ANSWER_PUSHES,
@@ -37,7 +38,6 @@ from lingma_cli.engines.lingma.pushes import (
     tool_push,
 )
 from lingma_cli.engines.lingma.tool_calls import Respond, Send, ToolCalls
-from lingma_cli.engines.lingma.workdir import read_machine_token
 from lingma_cli.errors import ErrorKind, LingmaError
 
 _log: Final = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ class LingmaEngine:
     Attributes:
         account: the calls around the login.
         http_port: where the login callback listens at 127.0.0.1, 0 while that is not known.
+        pid: of the process, `None` while we are not connected to one.
         on_login_change: told when the login may be another one, or its record a newer one.
 
     Args:
@@ -91,19 +92,25 @@ class LingmaEngine:
 
     reports_usage = False
     native_tools = False
+    native_options = False
+    agent_mode = True
 
     def __init__(self, name: str, options: LingmaOptions, new_id: NewId) -> None:
         self.name = name
         self.models: Sequence[Model] = ()
         self._options = options
+        first, idle = options.first_event_timeout, options.idle_timeout
+        self._timeouts = AskTimeouts(first_event=first, idle=idle)
         self._new_id = new_id
         self._link: Link | None = None
         self._images: images.ImageUploads | None = None
         self._served = 0
+        self._subcommand = Subcommand()
         self._asks: dict[str, LingmaAsk] = {}
         self._unheard: set[str] = set()
         self._login = LoginWatch(options.work_dir)
         self.http_port = 0
+        self.pid: int | None = None
         self.on_login_change: Callable[[], None] = lambda: None
         self.account = AccountCalls(
             self._connection,
@@ -125,17 +132,15 @@ class LingmaEngine:
         Raises:
             LingmaError: it could not start, or it died.
         """
-        command = self._options.command
         try:
-            await self._run_process((*command, "start"), on_change)
+            await self._run_process(on_change)
         except _UsageTextError:
-            # quirk: some builds take the flags without a subcommand.
-            await self._run_process(command, on_change)
+            await self._run_process(on_change)
 
-    async def _run_process(self, command: tuple[str, ...], on_change: OnChange) -> None:
+    async def _run_process(self, on_change: OnChange) -> None:
         options = self._options
         async with spawned(
-            command,
+            (*options.command, *self._subcommand.words),
             work_dir=options.work_dir,
             socket_port=options.socket_port,
             environ=options.environ,
@@ -144,8 +149,8 @@ class LingmaEngine:
             try:
                 await self._serve(process, on_change)
             except LingmaError as error:
-                took_usage = process.exited.done() and "usage" in process.output.text().lower()
-                if took_usage and not self.models and command[-1] == "start":
+                is_dead = process.exited.done()
+                if is_dead and self._subcommand.failed(process.output.text()):
                     raise _UsageTextError from None
                 # Whoever waits hears of it before the process has been cleared away. The last words
                 # are for the log: they are nobody's business over HTTP.
@@ -160,6 +165,7 @@ class LingmaEngine:
             try:
                 async with self._connected(process) as link:
                     tries = _RECONNECTS
+                    self._subcommand.worked()
                     on_change(None)
                     await self._attend(process, link)
                     on_change(link.lost())
@@ -204,58 +210,30 @@ class LingmaEngine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + options.startup_timeout
         address = await process.address(options.startup_timeout)
-        link = await self._dial(address.port, deadline - loop.time())
+        link = await dial(
+            address.port,
+            work_dir=options.work_dir,
+            on_call=self._hear,
+            within=deadline - loop.time(),
+        )
         try:
             await self._initialize(link, process, deadline - loop.time())
-            self._link = link
+            self._link, self.pid = link, address.pid
             self.http_port = await asyncio.to_thread(process.http_port, address)
             folder = options.work_dir / "lingma-cli" / "images"
             within = min(options.rpc_timeout, _IMAGE_SECONDS)
             self._images = images.ImageUploads(link, folder, self._new_id, within=within)
             yield link
         finally:
-            self._link = self._images = None
+            self._link = self._images = self.pid = None
             await link.close()
             for ask in list(self._asks.values()):
                 ask.fail(link.lost())
 
-    async def _dial(self, port: int, within: float) -> Link:
-        token = read_machine_token(self._options.work_dir)
-        headers = {"Cosy-MachineToken": token.reveal()} if token is not None else {}
-        # quirk: Qoder CN builds refuse `/` and want `/ws` with the machine token.
-        for path in ("/", "/ws"):
-            try:
-                return await self._open(path, port, headers, within)
-            except HandshakeRefusedError as refused:
-                if path == "/" and 400 <= refused.status < 500:
-                    continue
-                raise LingmaError(ErrorKind.ENGINE_UNAVAILABLE, str(refused)) from refused
-            except (OSError, TimeoutError) as error:
-                raise LingmaError(
-                    ErrorKind.ENGINE_UNAVAILABLE, f"cannot connect to Lingma: {error}"
-                ) from error
-        raise AssertionError("both paths were tried")
-
-    async def _open(self, path: str, port: int, headers: Mapping[str, str], within: float) -> Link:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(within):
-            _, link = await loop.create_connection(
-                lambda: Link(path=path, port=port, headers=headers, on_call=self._hear),
-                "127.0.0.1",
-                port,
-            )
-            try:
-                await link.opened
-            except BaseException:
-                await link.close()
-                raise
-        return link
-
     async def _initialize(self, link: Link, process: LingmaProcess, within: float) -> None:
-        client = {"name": "lingma-cli", "version": __version__}
         params: dict[str, Any] = {
             "processId": None,
-            "clientInfo": client,
+            "clientInfo": {"name": "lingma-cli", "version": __version__},
             "rootUri": None,
             "capabilities": {},
             "workspaceFolders": [],
@@ -274,9 +252,12 @@ class LingmaEngine:
 
     async def refresh_models(self) -> Sequence[Model]:
         """Ask the process for its list now; the last list stays when it gives none."""
-        answer = await self._connection().call("config/queryModels", {}, self._options.rpc_timeout)
-        self.models = read_models(answer) or self.models
+        self.models = read_models(await self.raw_models()) or self.models
         return self.models
+
+    async def raw_models(self) -> bytes:
+        """Return the list as the process gives it, as JSON; raises like `refresh_models`."""
+        return await self._connection().call("config/queryModels", {}, self._options.rpc_timeout)
 
     async def _learn_models(self, link: Link) -> None:
         """Fetch the list for the first time; without one asks still work."""
@@ -289,11 +270,25 @@ class LingmaEngine:
         else:
             self.models = read_models(answer) or self.models
 
+    async def check(self, within: float | None = None) -> None:
+        """Ask the process for a sign of life, if none has just been heard.
+
+        Args:
+            within: seconds; `rpc_timeout` unless given.
+
+        Raises:
+            LingmaError: there is no connection, or it is silent.
+        """
+        seconds = self._options.rpc_timeout if within is None else within
+        if not await self._connection().is_alive(seconds):
+            raise LingmaError(
+                ErrorKind.ENGINE_TIMEOUT, f"Lingma gave no sign of life in {seconds:g} s"
+            )
+
     def _connection(self) -> Link:
         if self._link is None or not self._link.is_open:
-            raise LingmaError(
-                ErrorKind.ENGINE_UNAVAILABLE, f"engine `{self.name}` is not connected"
-            )
+            away = f"engine `{self.name}` is not connected"
+            raise LingmaError(ErrorKind.ENGINE_UNAVAILABLE, away)
         return self._link
 
     # asks
@@ -310,18 +305,15 @@ class LingmaEngine:
             self._login.learn(await ask_login(link, self._options.rpc_timeout))
         if self.login is LoginState.OUT:
             raise not_logged_in()
-        timeouts = AskTimeouts(
-            first_event=self._options.first_event_timeout, idle=self._options.idle_timeout
-        )
         ask = LingmaAsk(
             link,
             request,
             request_id=self._new_id(),
-            session_id=self._new_id(),
+            session_id=request.session or self._new_id(),
             new_id=self._new_id,
             images=await self._sent_images(request),
             agent=self._options.agent,
-            timeouts=timeouts,
+            timeouts=self._timeouts,
         )
         # Registered before it is sent: the first push may come before any answer.
         self._asks[ask.request_id] = ask
@@ -337,6 +329,10 @@ class LingmaEngine:
                 # Refused before anything came, and a missing login is the usual reason.
                 self._unheard.remove(ask.request_id)
                 self._login.suspect()
+
+    def drop_session(self, session: str) -> None:
+        """Forget a session that was kept, if there is a connection."""
+        delete_session(self._link, session)
 
     async def _sent_images(self, request: ChatRequest) -> Mapping[str, str]:
         """Hand the request's images to the runtime, if it and the model take any."""
@@ -397,4 +393,4 @@ class LingmaEngine:
 
 
 class _UsageTextError(Exception):
-    """The binary answered `start` with its usage text."""
+    """The binary ended with its usage text: it may want the other command line."""

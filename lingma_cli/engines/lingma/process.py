@@ -1,7 +1,7 @@
 """The binary as a child process: started, proved to be ours, drained, and ended for good.
 
-Owns the process, its family, its output and the proof that a listening port belongs to it. Must
-not know what is said over that port.
+Owns the command line, the work directory and the proof that a listening port belongs to the
+process. Must not know what is said over that port.
 """
 
 from __future__ import annotations
@@ -10,70 +10,55 @@ import asyncio
 import contextlib
 import os
 import re
-import socket
-import sys
-from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import psutil
-
-from lingma_cli.engines.lingma import guardian, workdir
-from lingma_cli.engines.lingma.endings import quoted
+from lingma_cli.engines import child
+from lingma_cli.engines.lingma import workdir
+from lingma_cli.engines.quoting import quoted
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import opened, private_folder, try_lock
 
 _POLL_SECONDS: Final = 0.03
-# Longer than the guardian's own patience, which is three seconds.
-_END_SECONDS: Final = 5.0
-_DRAIN_SECONDS: Final = 1.0
-_RING_BYTES: Final = 64 * 1024
-# Addresses under which a listener is found at 127.0.0.1.
-_REACHED: Final = frozenset({"127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"})
+_PATIENCE_SECONDS: Final = 3.0
+_LOG_BYTES: Final = 64 * 1024
+_START: Final = ("start",)
 _LOCK_FILE: Final = ".lingma-cli.lock"
-_READ_BYTES: Final = 16 * 1024
 _READY: Final = re.compile(r"WebSocket: (\d{1,5}), HTTP: (\d{1,5})")
-
-# The child gets these and nothing else: no key or token of ours can leak into it. Proxy variables
-# pass because the binary reaches its service through them.
-_ENVIRONMENT: Final = frozenset(
-    """
-    PATH HOME USER LOGNAME SHELL LANG LANGUAGE TZ TMPDIR TMP TEMP
-    XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_RUNTIME_DIR
-    SYSTEMROOT SYSTEMDRIVE WINDIR COMSPEC PATHEXT USERPROFILE APPDATA LOCALAPPDATA PROGRAMDATA
-    HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY SSL_CERT_FILE SSL_CERT_DIR
-    """.split()
-)
-_ENVIRONMENT_PREFIXES: Final = ("LC_", "LINGMA_DEMO_")
 
 
 def allowed_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of `environ` that a child may see."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if name.upper() in _ENVIRONMENT or name.upper().startswith(_ENVIRONMENT_PREFIXES)
-    }
+    """Return the part of `environ` that the binary may see."""
+    return child.allowed_environment(environ, prefixes=("LINGMA_DEMO_",))
 
 
-class OutputRing:
-    """The last 64 KiB that the child printed."""
+class Subcommand:
+    """What stands before the flags; the same for good once it has worked.
+
+    Attributes:
+        words: `start`, or nothing.
+    """
 
     def __init__(self) -> None:
-        self._pieces: deque[bytes] = deque()
-        self._size = 0
+        self.words: tuple[str, ...] = _START
+        self._has_worked = self._has_turned = False
 
-    def add(self, piece: bytes) -> None:
-        """Keep `piece` and let go of what is older than the ring is long."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        while self._size - len(self._pieces[0]) >= _RING_BYTES:
-            self._size -= len(self._pieces.popleft())
+    def worked(self) -> None:
+        """Be told that the binary took it."""
+        self._has_worked = True
 
-    def text(self) -> str:
-        """Return what is kept, decoded as far as possible."""
-        return b"".join(self._pieces)[-_RING_BYTES:].decode(errors="replace")
+    def failed(self, output: str) -> bool:
+        """Be told how the binary ended; tell whether the other form is worth a try at once.
+
+        That is so the first time only: what fails with both is started once a try, like any other.
+        """
+        if self._has_worked or "usage" not in output.lower():
+            return False
+        # quirk: some builds take the flags without a subcommand.
+        self.words = () if self.words else _START
+        is_first, self._has_turned = not self._has_turned, True
+        return is_first
 
 
 class LingmaProcess:
@@ -84,19 +69,12 @@ class LingmaProcess:
         output: the end of what it printed.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, work_dir: Path, http_port: int) -> None:
-        self._process = process
+    def __init__(self, process: child.GuardedChild, work_dir: Path, http_port: int) -> None:
+        self._child = process
         self._work_dir = work_dir
         self._wanted_http_port = http_port
-        self._known: list[psutil.Process] = []
-        self.output = OutputRing()
-        self.exited: asyncio.Task[int] = asyncio.ensure_future(self._drain())
-
-    async def _drain(self) -> int:
-        stream = self._process.stdout
-        while stream is not None and (piece := await stream.read(_READ_BYTES)):
-            self.output.add(piece)
-        return await self._process.wait()
+        self.output = process.output
+        self.exited = process.exited
 
     async def address(self, within: float) -> workdir.ServerAddress:
         """Wait until the info file names a port on which this very process listens.
@@ -125,10 +103,10 @@ class LingmaProcess:
 
     def _doubt(self, address: workdir.ServerAddress) -> str:
         """Return why the port should not be believed, or nothing when it should."""
-        family = self._known = self._family()
+        family = self._child.family()
         if address.pid not in {member.pid for member in family}:
             return f"its info file names process {address.pid}, which is not ours"
-        if address.port in _ports(family):
+        if address.port in child.ports_of(family):
             return ""
         return f"port {address.port} of its info file is not its own"
 
@@ -138,69 +116,31 @@ class LingmaProcess:
         What was asked for is no promise, and the info file has no field for it: what it printed or
         logged comes first. Blocks for a moment.
         """
-        own = _ports(self._family())
+        own = child.ports_of(self._child.family())
         words = self.output.text() + _end_of(self._work_dir / "logs" / "lingma.log")
         told = [int(found[2]) for found in _READY.finditer(words) if int(found[1]) == address.port]
         return next((port for port in (*told, self._wanted_http_port) if port in own), 0)
 
-    def _family(self) -> list[psutil.Process]:
-        try:
-            guard = psutil.Process(self._process.pid)
-            return [guard, *guard.children(recursive=True)]
-        except psutil.Error:
-            return []
-
     def died(self) -> LingmaError:
-        """Return the error that tells of its end and its last words."""
-        status = self.exited.result() if self.exited.done() else "unknown"
+        """Return the error that tells of its end."""
         return LingmaError(
-            ErrorKind.ENGINE_UNAVAILABLE,
-            f"Lingma exited with status {status}",
+            ErrorKind.ENGINE_UNAVAILABLE, f"Lingma exited with status {self._child.status()}"
         )
 
     def last_words(self) -> str:
         """Return the last line it printed, without secrets."""
-        lines = self.output.text().strip().splitlines()
-        return quoted(lines[-1]) if lines else "nothing"
+        return quoted(self.output.last_line()) or "nothing"
 
     async def end(self) -> None:
-        """Have the guardian end the family; returns when it is gone."""
-        orders = self._process.stdin
-        if orders is not None and not orders.is_closing():
-            orders.write(b"q")
-            orders.close()
-        await asyncio.wait([self.exited], timeout=_END_SECONDS)
-        for member in self._known:
-            # Only if somebody ended the guardian: then its family is ours to end.
-            with contextlib.suppress(psutil.Error):
-                member.kill()
-        # A stranger who inherited the pipe may still hold up the exit status.
-        await asyncio.wait([self.exited], timeout=_DRAIN_SECONDS)
-        self.exited.cancel()
-        await asyncio.gather(self.exited, return_exceptions=True)
-        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public closes the pipes
+        """End it and its family; returns when they are gone."""
+        await self._child.end()
 
 
 def _end_of(log: Path) -> str:
     with contextlib.suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _RING_BYTES))
-        return file.read(_RING_BYTES).decode(errors="replace")
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_BYTES))
+        return file.read(_LOG_BYTES).decode(errors="replace")
     return ""
-
-
-def _ports(family: Sequence[psutil.Process]) -> frozenset[int]:
-    return frozenset(port for member in family for port in _listening(member))
-
-
-def _listening(process: psutil.Process) -> Iterator[int]:
-    """Yield the ports on which a process is found at 127.0.0.1."""
-    with contextlib.suppress(psutil.Error):
-        for connection in process.net_connections(kind="tcp"):
-            if connection.status != psutil.CONN_LISTEN or not connection.laddr:
-                continue
-            # Another address would be another socket, and that may be a stranger's.
-            if connection.laddr.ip in _REACHED:
-                yield connection.laddr.port
 
 
 @contextlib.asynccontextmanager
@@ -227,38 +167,24 @@ async def spawned(
     with _claimed(work_dir):
         flags = {
             "--workDir": str(work_dir),
-            "--socketPort": str(socket_port or _free_port()),
-            "--httpPort": str(http_port := _free_port()),
+            "--socketPort": str(socket_port or child.free_port()),
+            "--httpPort": str(http_port := child.free_port()),
             "--transportType": "websocket",
         }
         if endpoint:
             flags["--endpoint"] = endpoint
         words = [word for flag in flags.items() for word in flag]
-        child = await _start((*command, *words), work_dir, environ)
-        process = LingmaProcess(child, work_dir, http_port)
+        started = await child.start_guarded(
+            (*command, *words),
+            folder=work_dir,
+            environ=allowed_environment(environ),
+            patience=_PATIENCE_SECONDS,
+        )
+        process = LingmaProcess(started, work_dir, http_port)
         try:
             yield process
         finally:
             await asyncio.shield(process.end())
-
-
-async def _start(
-    command: Sequence[str], work_dir: Path, environ: Mapping[str, str]
-) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", guardian.__file__, *command),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            cwd=work_dir,
-            env=allowed_environment(environ),
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise LingmaError(
-            ErrorKind.ENGINE_UNAVAILABLE, f"cannot start a process: {error.strerror}"
-        ) from error
 
 
 @contextlib.contextmanager
@@ -281,10 +207,3 @@ def _claimed(work_dir: Path) -> Iterator[None]:
                 f"another server uses the work directory `{work_dir}`",
             )
         yield
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -46,12 +46,12 @@ def ask_params(
     agent: AgentWords,
     images: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return the parameters of `chat/ask` for a new session.
+    """Return the parameters of `chat/ask`.
 
     Args:
-        request: what is asked.
+        request: what is asked, all of it or what is new in its session.
         request_id: the key of its pushes.
-        session_id: of the new session.
+        session_id: of the session, a new one unless the request names one.
         agent: the words of agent mode.
         images: the runtime's URLs of the images it has, by reference.
     """
@@ -71,7 +71,7 @@ def ask_params(
             **({"context": context} if context else {}),
             **_forwarded(request),
         },
-        "isReply": False,
+        "isReply": request.session is not None,
         "stream": True,
         "source": 1,
         "codeLanguage": "",

@@ -160,6 +160,15 @@ def test_the_models(live: Live) -> None:
     assert models == live.engine.models
 
 
+def test_the_models_as_they_are_and_the_process(live: Live) -> None:
+    """The raw answer is there for people who look into things; so is the process."""
+    raw = json.loads(live.run(live.engine.raw_models()))
+    (listening,) = live.journal("listening")
+
+    assert "chat" in raw
+    assert live.engine.pid == listening["pid"]
+
+
 def test_a_session_does_not_stay_behind(live: Live) -> None:
     """When the answer has ended, its session is removed from the user's history."""
     _, ask = live.events(question("[[demo: say=abc]]"))

@@ -15,7 +15,7 @@ import pytest
 
 from lingma_cli.engines.lingma.process import (
     LingmaProcess,
-    OutputRing,
+    Subcommand,
     allowed_environment,
     spawned,
 )
@@ -341,19 +341,6 @@ def test_a_flood_of_output_is_drained(tmp_path: Path) -> None:
     assert len(text) <= 64 * 1024
 
 
-def test_the_ring_keeps_the_end() -> None:
-    """The last 64 KiB, whatever the pieces; broken characters are replaced."""
-    ring = OutputRing()
-    for place in range(10_000):
-        ring.add(f"{place:019d}\n".encode())
-    ring.add(b"\xff")
-
-    text = ring.text()
-
-    assert text.endswith(f"{9_999:019d}\n\ufffd")
-    assert len(text.encode("utf-8", "replace")) - 2 == 64 * 1024
-
-
 # its end
 
 FAMILIES = {
@@ -437,3 +424,15 @@ def test_nobody_outlives_us(tmp_path: Path, body: str) -> None:
         return await asyncio.to_thread(survivors, pids, 2.0)
 
     assert asyncio.run(main()) == []
+
+
+def test_the_subcommand_that_worked_is_kept() -> None:
+    """Whatever the binary prints at its end later on."""
+    subcommand = Subcommand()
+
+    assert not subcommand.failed("segmentation fault")
+    assert subcommand.failed("USAGE: lingma [flags]")
+    assert subcommand.words == ()
+    subcommand.worked()
+    assert not subcommand.failed("memory usage: 100 %")
+    assert subcommand.words == ()

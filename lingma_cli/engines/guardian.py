@@ -3,7 +3,8 @@
 Run as a script, by path and without `site`: it starts in tens of milliseconds. It runs the command
 in its arguments in a process group of its own, and ends with it and its whole family. A byte on its
 standard input asks for a polite end; when the input closes, which happens however we die, there
-is less time for manners.
+is less time for manners. Its first argument is the seconds that a polite end may take. Should it be
+killed itself, the command dies with it on Linux.
 """
 
 from __future__ import annotations
@@ -15,21 +16,23 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
-_POLITE_SECONDS = 3.0
 _ORPHAN_SECONDS = 1.0
 _POLL_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> int:
     """Run the command; return its exit status, 128 + n after signal n, 127 if it cannot run."""
-    group = {"process_group": 0} if os.name == "posix" else {}
-    _adopt_orphans()
+    bonds: dict[str, object] = {"process_group": 0} if os.name == "posix" else {}
+    if sys.platform == "linux":
+        bonds["preexec_fn"] = _bond()
     try:
-        child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, **group)  # type: ignore[call-overload]  # noqa: S603 - our own argv
+        child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, **bonds)  # type: ignore[call-overload]  # noqa: S603 - our own argv
     except OSError as error:
-        sys.stderr.write(f"cannot run {sys.argv[1]}: {error.strerror}\n")
+        sys.stderr.write(f"cannot run {sys.argv[2]}: {error.strerror}\n")
         return 127
     deadline = _Deadline()
     threading.Thread(target=_watch, args=(child, deadline), daemon=True).start()
@@ -47,7 +50,7 @@ class _Deadline:
 
 def _watch(child: subprocess.Popen[bytes], deadline: _Deadline) -> None:
     # Not through `sys.stdin`: its lock would be held when the interpreter ends.
-    grace = _POLITE_SECONDS if os.read(0, 1) else _ORPHAN_SECONDS
+    grace = float(sys.argv[1]) if os.read(0, 1) else _ORPHAN_SECONDS
     deadline.moment = time.monotonic() + grace
     if os.name != "posix":
         taskkill = ("taskkill", "/T", "/F", "/PID", str(child.pid))
@@ -82,12 +85,23 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _adopt_orphans() -> None:
-    """On Linux, become the parent of descendants whose own parent ends."""
-    if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - a cost that other platforms need not pay
+def _bond() -> Callable[[], None]:
+    """Become the parent of descendants whose own parent ends; return what binds the child to us.
 
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    That runs in the child: it is to be killed when we are.
+    """
+    import ctypes  # noqa: PLC0415 - a cost that other platforms need not pay
+
+    prctl, guardian = ctypes.CDLL(None).prctl, os.getpid()
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    def bind() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != guardian:
+            # We were killed in between.
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind
 
 
 def _adopted() -> list[int]:

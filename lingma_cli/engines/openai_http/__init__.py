@@ -1,0 +1,1 @@
+"""Engines that are OpenAI-compatible HTTP servers: llama.cpp, vLLM, SGLang, Ollama."""
