@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lingma_cli.client import Client, Instance, ListedModel
+from lingma_cli.client.server import Client, Instance, ListedModel
 from lingma_cli.core.chat import Role
 from lingma_cli.core.collect import Collector
 from lingma_cli.core.events import BlockDelta, FinishReason, Usage

@@ -1,4 +1,4 @@
-"""A small synchronous client of a running server: the only module that knows httpx.
+"""A small synchronous client of a running server, for our own commands.
 
 It is given an address and keys; it knows neither settings nor files. Whatever httpx raises leaves
 here as a `LingmaError`.
@@ -6,36 +6,34 @@ here as a `LingmaError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final, Self, TypeVar
 
 import httpx
 import msgspec
 
-from lingma_cli.core.events import ChatEvent, Failed
+from lingma_cli.client.calls import decoded
+from lingma_cli.client.transport import (
+    SHORT_TIMEOUT,
+    bearer,
+    broken_off,
+    connected,
+    errors_mapped,
+    refusal,
+    time_limits,
+    unfailed,
+)
+from lingma_cli.core.events import ChatEvent
 from lingma_cli.core.grammar import Seal
-from lingma_cli.core.loopback import is_loopback
-from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.errors import LingmaError
 from lingma_cli.protocols.client.openai_chat import PATH, Decoder, Turn, encode_request
-from lingma_cli.protocols.client.openai_error import decode_error
 from lingma_cli.secret import Secret
 
 # An answer may wait for its turn, for a starting engine and for its first event, each for up to a
 # minute by default; after this much silence nothing will come any more.
 _READ_TIMEOUT: Final = 300.0
-_CONNECT_TIMEOUT: Final = 5.0
-# What is answered at once, or not at all.
-_SHORT_TIMEOUT: Final = 10.0
-_HINTS: Final[Mapping[ErrorKind, str]] = MappingProxyType(
-    {
-        ErrorKind.UNAUTHENTICATED: "set `LINGMA_API_KEY` to what `lingma key show` prints "
-        "on the server's machine",
-        ErrorKind.OVERLOADED: "try again in a moment",
-    }
-)
 
 T = TypeVar("T")
 
@@ -43,11 +41,13 @@ T = TypeVar("T")
 class ListedModel(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of `/v1/models`.
 
-    `context_window` is in tokens, 0 when unknown; `tools` is the route that was seen to work.
+    `kind` is `llm` or `embedding`; `context_window` is in tokens, 0 when unknown; `tools` is the
+    route that was seen to work.
     """
 
     id: str
     name: str = ""
+    kind: str = "llm"
     context_window: int = 0
     tools: str = "unknown"
 
@@ -83,11 +83,38 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
     queued: int = 0
 
 
+class PastTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the latest turns; `told` says why it went on in a session of its engine, or not.
+
+    `message` is the index of the first message of the request that is unlike what was known.
+    """
+
+    request_id: str
+    model: str = ""
+    engine: str = ""
+    reused: bool = False
+    reason: str = ""
+    message: int | None = None
+    role: str | None = None
+    told: str = ""
+
+
+class SessionCache(msgspec.Struct, frozen=True, kw_only=True):
+    """The sessions that engines keep, and how turns fared: how many for which reason."""
+
+    entries: int = 0
+    hits: int = 0
+    misses: int = 0
+    reasons: dict[str, int] = {}
+    last_turns: tuple[PastTurn, ...] = ()
+
+
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `/internal/stats`."""
 
     concurrency: Concurrency
     pool: tuple[PoolEntry, ...] = ()
+    session_cache: SessionCache = SessionCache()
 
 
 class EngineLogin(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +153,7 @@ class Client:
     """Talks to the server at `url`, for example `http://127.0.0.1:8317`.
 
     Args:
-        url: without a path.
+        url: without `/v1`.
         api_key: for `/v1/*`; `None` sends none.
         admin_token: for `/internal/*`; `None` sends none.
 
@@ -138,15 +165,7 @@ class Client:
         self._url = url
         self._api_key = api_key
         self._admin_token = admin_token
-        try:
-            # A proxy of the environment is for the internet, not for a server on this machine.
-            self._http = httpx.Client(
-                base_url=url,
-                trust_env=not is_loopback(httpx.URL(url).host),
-                timeout=httpx.Timeout(_READ_TIMEOUT, connect=_CONNECT_TIMEOUT),
-            )
-        except (httpx.InvalidURL, ValueError) as error:
-            raise LingmaError(ErrorKind.USAGE, f"not a usable address: `{url}`") from error
+        self._http = connected(url, timeout=time_limits(_READ_TIMEOUT))
 
     def __enter__(self) -> Self:
         return self
@@ -172,12 +191,12 @@ class Client:
 
     def start_login(self, account: str) -> None:
         """Let the server take up a new login of an account; needs the admin token."""
-        with self._errors_mapped():
+        with errors_mapped(self._url):
             response = self._http.post(
                 "/internal/auto-login/start",
                 params={"account": account},
-                headers=_bearer(self._admin_token),
-                timeout=_SHORT_TIMEOUT,
+                headers=bearer(self._admin_token),
+                timeout=SHORT_TIMEOUT,
             )
         if not response.is_success:
             raise self._refusal(response)
@@ -190,10 +209,10 @@ class Client:
             turns: the conversation, oldest first.
             model: empty leaves the choice to the server.
         """
-        headers = {**_bearer(self._api_key), "content-type": "application/json"}
+        headers = {**bearer(self._api_key), "content-type": "application/json"}
         body = encode_request(turns, model=model)
         with (
-            self._errors_mapped(),
+            errors_mapped(self._url),
             self._http.stream("POST", PATH, content=body, headers=headers) as response,
         ):
             if not response.is_success:
@@ -207,71 +226,19 @@ class Client:
 
     def _events(self, response: httpx.Response, model: str) -> Iterator[ChatEvent]:
         decoder, seal = Decoder(), Seal(model)
-        with self._errors_mapped():
+        with errors_mapped(self._url):
             for chunk in response.iter_bytes():
-                yield from _unfailed(seal.feed(decoder.feed(chunk)))
+                yield from unfailed(seal.feed(decoder.feed(chunk)))
                 if seal.ended:
                     return
-        yield from _unfailed(seal.close(_broken_off()))
+        yield from unfailed(seal.close(broken_off()))
 
     def _get(self, path: str, shape: type[T], key: Secret | None) -> T:
-        with self._errors_mapped():
-            response = self._http.get(path, headers=_bearer(key))
+        with errors_mapped(self._url):
+            response = self._http.get(path, headers=bearer(key))
         if not response.is_success:
             raise self._refusal(response)
-        try:
-            return msgspec.json.decode(response.content, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise self._stranger() from error
+        return decoded(response.content, shape, self._url)
 
     def _refusal(self, response: httpx.Response) -> LingmaError:
-        error = decode_error(response.content, response.status_code)
-        if error is None:
-            return self._stranger(f" (status {response.status_code})")
-        error.hint = _HINTS.get(error.kind)
-        return error
-
-    def _stranger(self, detail: str = "") -> LingmaError:
-        return LingmaError(
-            ErrorKind.ENGINE_FAILED,
-            f"what listens at `{self._url}` does not answer like lingma{detail}",
-            hint="check the address with `lingma status`",
-        )
-
-    @contextmanager
-    def _errors_mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise LingmaError(
-                ErrorKind.SERVER_NOT_FOUND,
-                f"no server answers at `{self._url}`",
-                hint="run `lingma serve` in another terminal",
-            ) from error
-        except httpx.TimeoutException as error:
-            raise LingmaError(
-                ErrorKind.ENGINE_TIMEOUT,
-                "the server stayed silent for too long",
-                hint="look at its state with `lingma status`",
-            ) from error
-        except httpx.TransportError as error:
-            raise _broken_off() from error
-
-
-def _unfailed(events: Sequence[ChatEvent]) -> Iterator[ChatEvent]:
-    for event in events:
-        if isinstance(event, Failed):
-            raise event.error
-        yield event
-
-
-def _broken_off() -> LingmaError:
-    return LingmaError(
-        ErrorKind.ENGINE_FAILED,
-        "the server broke off before the answer was complete",
-        hint="look at its state with `lingma status`",
-    )
-
-
-def _bearer(key: Secret | None) -> Mapping[str, str]:
-    return {"authorization": f"Bearer {key.reveal()}"} if key else {}
+        return refusal(self._url, response.status_code, response.content)
