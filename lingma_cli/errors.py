@@ -81,6 +81,21 @@ class LingmaError(Exception):
         """The message with the hint behind it, for those who get one text only."""
         return self.message if self.hint is None else f"{self.message}; {self.hint}"
 
+    def copy(self) -> LingmaError:
+        """Return an error that says the same and was not raised yet.
+
+        Whoever keeps an error to raise it for each request raises a copy: an exception holds on
+        to every frame that it went through, and to what stands in them.
+        """
+        return LingmaError(
+            self.kind,
+            self.message,
+            hint=self.hint,
+            param=self.param,
+            retry_after=self.retry_after,
+            details=self.details,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Face:

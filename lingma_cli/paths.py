@@ -65,6 +65,30 @@ class Paths:
         """The file whose lock the running server holds."""
         return self.runtime / "server.lock"
 
+    @property
+    def background_log(self) -> Path:
+        """What the server in the background prints and logs; the run before lies beside it."""
+        return self.state / "gateway.log"
+
+    @property
+    def background_file(self) -> Path:
+        """How the server in the background was started last."""
+        return self.state / "gateway.json"
+
+    @property
+    def engines_file(self) -> Path:
+        """The engines that were added at run time."""
+        return self.state / "engines.json"
+
+    def engine_folder(self, id_: str) -> Path:
+        """Where a server that we start works and logs."""
+        return self.data / "engines" / id_
+
+    @property
+    def background_lock(self) -> Path:
+        """The file whose lock is held by who starts a server in the background."""
+        return self.runtime / "gateway.lock"
+
 
 def find_paths(environ: Mapping[str, str]) -> Paths:
     """Return the folders that `environ` and the platform name."""

@@ -69,3 +69,22 @@ def test_an_error_carries_what_its_readers_need() -> None:
         error.param,
         error.retry_after,
     ) == ("busy", "busy", "wait", "p", 1.5)
+
+
+def test_a_copy_says_the_same_and_remembers_nothing() -> None:
+    """What was raised holds on to the frames that it went through; its copy does not."""
+    kept = LingmaError(
+        ErrorKind.OVERLOADED, "busy", hint="wait", param="p", retry_after=1.5, details={"a": 1}
+    )
+    with pytest.raises(LingmaError):
+        raise kept from ValueError("x")
+
+    copy = kept.copy()
+
+    assert vars(copy) == vars(kept)
+    assert (copy.args, copy.__traceback__, copy.__cause__, copy.__context__) == (
+        kept.args,
+        None,
+        None,
+        None,
+    )

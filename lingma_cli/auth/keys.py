@@ -46,12 +46,14 @@ class KeyRing:
         api_keys: open `Tier.API`.
         admin_token: opens `Tier.ADMIN`.
         metrics_token: opens `Tier.METRICS`.
+        metrics_public: `Tier.METRICS` stands open.
         no_auth: tiers without a configured secret stand open; one that is configured counts.
     """
 
     api_keys: tuple[Secret, ...] = ()
     admin_token: Secret | None = None
     metrics_token: Secret | None = None
+    metrics_public: bool = False
     no_auth: bool = False
     _wanted: Mapping[Tier, tuple[bytes, ...]] = field(init=False, repr=False, compare=False)
 
@@ -76,7 +78,8 @@ class KeyRing:
 
     def is_open(self, tier: Tier) -> bool:
         """Tell whether `tier` needs no secret."""
-        return tier is Tier.NONE or (self.no_auth and not self._wanted[tier])
+        is_public = tier is Tier.METRICS and self.metrics_public
+        return tier is Tier.NONE or is_public or (self.no_auth and not self._wanted[tier])
 
     def allows(self, tier: Tier, presented: bytes | None) -> bool:
         """Tell whether `presented`, as it came off the wire, opens `tier`.

@@ -16,7 +16,7 @@ from lingma_cli.errors import LingmaError
 
 if TYPE_CHECKING:
     from lingma_cli.auth.accounts import Account
-    from lingma_cli.client import Client
+    from lingma_cli.client.server import Client
     from lingma_cli.server.presence import ServerFile
     from lingma_cli.settings import Settings
     from lingma_cli.wiring.home import Home
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 Named = Annotated[str, typer.Argument(metavar="ACCOUNT", help="which account")]
 MaybeNamed = Annotated[
     str | None, typer.Argument(metavar="ACCOUNT", help="which account; default: the active one")
+]
+ToThaw = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="an account, or one engine; default: all of them"),
 ]
 NewName = Annotated[str, typer.Argument(metavar="NEW-NAME", help="its name from now on")]
 
@@ -122,6 +126,22 @@ def try_(
     output.say(f"`{one.name}` is logged in as {status.name or status.user_id or 'somebody'}")
 
 
+def thaw(name: ToThaw = None, *, config: ConfigFile = None) -> None:
+    """Let engines serve again that rest because of a used-up quota, or of failures."""
+    from lingma_cli.cli.home_engines import running_control_plane  # noqa: PLC0415 - not for `--help`
+
+    with running_control_plane(config) as plane:
+        engines = plane.all()
+        if name is not None:
+            engines = tuple(one for one in engines if one.account == name) or (plane.find(name),)
+        for one in engines:
+            # Those that serve too: the next rest begins short again.
+            plane.thaw(one.engine_id)
+    resting = sum(one.rests for one in engines)
+    of = f"{resting} of {len(engines)}"
+    output.say(f"{of} engines rested; now they are asked again" if resting else "no engine rests")
+
+
 def announce(what: str, home: Home, account: str, settings: Settings) -> None:
     """Say that an account has a new login, and let a running server take it up.
 
@@ -142,7 +162,7 @@ def announce(what: str, home: Home, account: str, settings: Settings) -> None:
             client.start_login(account)
         output.say(f"{what}; the running server takes it up")
     except LingmaError as error:
-        output.say(f"{what}; start the server again, then it takes it up")
+        output.say(f"{what}; start the server again if it does not take it up")
         output.say(f"note: {error.message}", dim=True)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lingma_cli.client import Client
+    from lingma_cli.client.server import Client
     from lingma_cli.repl.ask import Reply
     from lingma_cli.repl.attach import Attachment
     from lingma_cli.repl.conversation import Conversation

@@ -57,6 +57,6 @@ def _shown(value: Any) -> str:
         case [] | None | "":
             return "-"
         case list():
-            return ",".join(value)
+            return ",".join(map(str, value))
         case _:
             return str(value)

@@ -1,280 +1,313 @@
-"""`lingma engine`: the Lingma executable, got, updated, taken back and examined."""
+"""`lingma engine list`, `add`, `start` …: the engines of this home's server, be it running or not.
+
+The Lingma executable has its commands in `executable`.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from lingma_cli.cli import output
+from lingma_cli.cli.engine_rows import LEFT_OUT, of_entry, of_running, print_table
+from lingma_cli.cli.gateway import Follow, Lines
+from lingma_cli.cli.home_engines import home_engines, running_engines
+from lingma_cli.cli.moments import duration
 from lingma_cli.cli.options import ConfigFile, Json, load_settings
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.paths import find_paths
+from lingma_cli.paths import Paths, find_paths
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from lingma_cli.client.engines import ControlPlane, EngineInfo
+    from lingma_cli.control.persisted import Entry
 
-    from lingma_cli.install.fetch import OnProgress
-    from lingma_cli.install.installer import Installer
-    from lingma_cli.install.state import Release, State
+_POLL_SECONDS: Final = 0.25
+_SHOWN_LINES: Final = 20
 
-Vsix = Annotated[str | None, typer.Option("--vsix", metavar="FILE", help="a package on this disk")]
-PackageUrl = Annotated[
-    str | None, typer.Option("--url", metavar="URL", help="https address of a package")
+Named = Annotated[str, typer.Argument(metavar="ENGINE", help="its id, see `lingma engine list`")]
+EngineUrl = Annotated[
+    str, typer.Argument(metavar="URL", help="where it listens, with or without `/v1`")
 ]
-Bin = Annotated[
+StartModel = Annotated[
+    str, typer.Argument(metavar="MODEL", help="a file or a name, as the program takes it")
+]
+Extra = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- EXTRA", help="further arguments for the program, as they are"),
+]
+NewId = Annotated[
+    str | None, typer.Option("--id", metavar="ID", help="its id; default: made from the URL")
+]
+OneModel = Annotated[
     str | None,
-    typer.Option("--bin", metavar="FILE", help="an executable of yours, taken as it is"),
+    typer.Option("--model", metavar="MODEL", help="the one to offer; default: all it lists"),
 ]
-Version = Annotated[
-    str | None, typer.Option("--version", metavar="VERSION", help="one version of the Marketplace")
+Kind = Annotated[
+    str, typer.Option("--kind", metavar="llm|embedding", help="what it is for [default: llm]")
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="download it, even if it is there or has failed before")
+StartKind = Annotated[
+    str,
+    typer.Option("--engine-kind", metavar="llm|embedding", help="what it is for [default: llm]"),
 ]
-AcceptChanged = Annotated[
-    bool,
-    typer.Option("--accept-changed", help="take it even if its SHA-256 is not the known one"),
+KeyRef = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key-ref", metavar="REF", help="where its key is: `env:NAME` or `file:PATH`"
+    ),
+]
+Limit = Annotated[
+    int,
+    typer.Option("--limit", metavar="INTEGER", min=0, help="requests at a time; 0 for any number"),
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="KEY=VALUE", help="what else you want to know of it; repeat"),
+]
+StartPort = Annotated[
+    int,
+    typer.Option(
+        "--engine-port", metavar="INTEGER", min=0, max=65535, help="port; 0 for any that is free"
+    ),
+]
+StartLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--engine-label", metavar="NAME", help="what clients call the model; default: its own name"
+    ),
+]
+TemplateName = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        metavar="llama.cpp|vllm|sglang|ollama",
+        help="the program, or a template of the settings file [default: what fits the model]",
+    ),
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="do not wait until it is ready")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=0,
+        help="seconds for its answers under way; default: the server's `engine_drain_timeout`",
+    ),
 ]
 
 
-def install(
+def list_(*, json: Json = False, config: ConfigFile = None) -> None:
+    """List the engines; without a running server those that its next start brings back."""
+    with home_engines(config) as engines:
+        rows, is_running = engines.rows(), engines.plane is not None
+    if json:
+        output.print_json(rows)
+    elif rows:
+        print_table(rows)
+    else:
+        output.say("there is no engine; run `lingma engine add` or `lingma engine start`")
+    if rows and not is_running:
+        output.say("note: no server runs here, so these are the ones that were added", dim=True)
+    if any(row["state"] == LEFT_OUT for row in rows):
+        output.say(
+            "note: what is left out was added, but not taken up by the running server: its log "
+            "says why",
+            dim=True,
+        )
+
+
+def add(  # noqa: PLR0913 - each is an option
+    url: EngineUrl,
     *,
-    vsix: Vsix = None,
-    url: PackageUrl = None,
-    bin: Bin = None,  # noqa: A002 - the option's name
-    version: Version = None,
-    force: Force = False,
-    accept_changed: AcceptChanged = False,
+    id: NewId = None,  # noqa: A002 - the option's name
+    model: OneModel = None,
+    kind: Kind = "llm",
+    api_key_ref: KeyRef = None,
+    limit: Limit = 0,
+    label: Label = None,
     json: Json = False,
     config: ConfigFile = None,
 ) -> None:
-    """Install what is named, else a copy on this machine, else the newest of the source."""
-    if sum(value is not None for value in (vsix, url, bin, version)) > 1:
-        raise LingmaError(
-            ErrorKind.USAGE, "only one of `--vsix`, `--url`, `--bin` and `--version` can be obeyed"
+    """Add an OpenAI-compatible server to the engines, for now and for later starts."""
+    from lingma_cli.client.engines import answers  # noqa: PLC0415 - not for `--help`
+    from lingma_cli.wiring.engine_book import Wish, http_entry  # noqa: PLC0415
+
+    wish = Wish(id=id or "", kind=kind, limit=limit, labels=label or ())
+    with home_engines(config) as engines:
+        entry = http_entry(
+            url,
+            wish,
+            model=model or "",
+            api_key_ref=api_key_ref or "",
+            taken=engines.taken(),
+            folder=Path.cwd(),
         )
-    from lingma_cli.install.installer import Wish  # noqa: PLC0415 - not for `--help`
-
-    with _installer(config, url=url or "") as installer:
-        if bin is not None:
-            path = installer.name(Path(bin))
-            _print_path(path, json=json)
-            return
-        release = installer.install(
-            Wish(
-                vsix=Path(vsix).expanduser().absolute() if vsix else None,
-                version=version or "",
-                from_source=url is not None,
-                force=force,
-                accept_changed=accept_changed,
-            )
-        )
-        _print_release(installer, release, json=json)
+        engine = engines.add(entry)
+    if not answers(entry.url):
+        output.warn(f"nothing answers at `{entry.url}` now; it is asked again until it does")
+    _tell(f"added `{entry.id}`, {entry.url}", entry, engine, json=json)
 
 
-def update(
+def start(  # noqa: PLR0913 - each is an option
+    model: StartModel,
+    extra: Extra = None,
     *,
-    force: Force = False,
-    accept_changed: AcceptChanged = False,
+    engine_kind: StartKind = "llm",
+    engine_port: StartPort = 0,
+    engine_label: StartLabel = None,
+    template: TemplateName = None,
+    limit: Limit = 0,
+    no_wait: NoWait = False,
     json: Json = False,
     config: ConfigFile = None,
 ) -> None:
-    """Install the newest version of the source, if it is newer than the current one."""
-    with _installer(config) as installer:
-        release = installer.update(force=force, accept_changed=accept_changed)
-        if release is None:
-            output.say("there is no newer version")
-            state = installer.versions()
-            release = state.release(state.current)
-        if release is not None:
-            _print_release(installer, release, json=json)
-
-
-def rollback(*, json: Json = False, config: ConfigFile = None) -> None:
-    """Return to the version before the current one."""
-    with _installer(config) as installer:
-        _print_release(installer, installer.rollback(), json=json)
-
-
-def verify(*, json: Json = False, config: ConfigFile = None) -> None:
-    """Compare every version with what was installed, and run it."""
-    with _installer(config) as installer:
-        verdicts = installer.verify()
-    if json:
-        output.print_json(
-            [
-                {"name": one.name, "path": str(one.path), "problem": one.problem or None}
-                for one in verdicts
-            ]
-        )
-    else:
-        for one in verdicts:
-            output.print_columns([(one.name, one.problem or "ok", str(one.path))])
-    if not verdicts:
-        from lingma_cli.install.installer import not_installed  # noqa: PLC0415
-
-        raise not_installed()
-    bad = [one.name for one in verdicts if one.problem]
-    if bad:
-        raise LingmaError(
-            ErrorKind.INSTALL_FAILED,
-            f"not as it should be: {', '.join(bad)}",
-            hint="run `lingma engine install --force`",
-        )
-
-
-def path(*, json: Json = False, config: ConfigFile = None) -> None:
-    """Print the executable that would run."""
-    from lingma_cli.install.installer import not_installed  # noqa: PLC0415 - not for `--help`
-
-    with _installer(config) as installer:
-        found = installer.find()
-    if found is None:
-        raise not_installed()
-    _print_path(found, json=json)
-
-
-def versions(*, json: Json = False, config: ConfigFile = None) -> None:
-    """List the installed versions, newest installation last, and copies of other programs."""
-    with _installer(config) as installer:
-        state = installer.versions()
-        copies = installer.copies()
-    if json:
-        output.print_json(
-            {
-                "named": state.named or None,
-                "versions": [_shown(release, state) for release in state.releases],
-                "found": [
-                    {"version": copy.version or None, "path": str(copy.path)} for copy in copies
-                ],
-            }
-        )
-        return
-    rows = [("VERSION", "PLATFORM", "STATE", "INSTALLED", "SHA-256", "SOURCE")]
-    rows += [
-        (
-            release.folder,
-            release.platform,
-            _standing(release, state),
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(release.installed)),
-            release.files[0].sha256[:16],
-            release.source,
-        )
-        for release in state.releases
-    ]
-    if state.named:
-        rows.append(("-", "-", "named, current", "-", "-", state.named))
-    rows += [(copy.version or "-", "-", "found", "-", "-", str(copy.path)) for copy in copies]
-    output.print_columns(rows)
-
-
-def _print_path(path: Path, *, json: bool) -> None:
-    if json:
-        output.print_json({"path": str(path)})
-    else:
-        output.print_text(str(path))
-
-
-def _print_release(installer: Installer, release: Release, *, json: bool) -> None:
-    state = installer.versions()
-    executable = installer.executable(release)
-    if json:
-        output.print_json({**_shown(release, state), "path": str(executable)})
-        return
-    rows = [
-        ("version", release.version),
-        ("platform", release.platform),
-        ("source", release.source),
-    ]
-    if release.package_sha256:
-        rows.append(("package sha256", release.package_sha256))
-    rows += [(f"{file.name} sha256", file.sha256) for file in release.files]
-    output.print_columns([*rows, ("path", str(executable))])
-
-
-def _shown(release: Release, state: State) -> dict[str, Any]:
-    return {
-        "name": release.folder,
-        "version": release.version,
-        "platform": release.platform,
-        "is_current": release.folder == state.current and not state.named,
-        "is_previous": release.folder == state.previous,
-        "trial": release.trial.value,
-        "source": release.source,
-        "installed": release.installed,
-        "package_sha256": release.package_sha256 or None,
-        "files": {file.name: file.sha256 for file in release.files},
-    }
-
-
-def _standing(release: Release, state: State) -> str:
-    words = []
-    if release.folder == state.current and not state.named:
-        words.append("current")
-    if release.folder == state.previous:
-        words.append("previous")
-    if release.trial.value != "passed":
-        words.append(release.trial.value)
-    return ", ".join(words) or "-"
-
-
-@contextmanager
-def _installer(config: str | None, url: str = "") -> Iterator[Installer]:
+    """Start a server for a model and add it to the engines; it ends with ours."""
     paths = find_paths(os.environ)
     settings = load_settings(paths, config).settings
-    from lingma_cli.wiring.install import build_installer  # noqa: PLC0415 - not for `--help`
+    from lingma_cli.wiring import engine_book  # noqa: PLC0415 - not for `--help`
 
-    with download_bar() as on_progress:
-        yield build_installer(
-            settings, paths, os.environ, say=output.say, on_progress=on_progress, url=url
+    settled = engine_book.settled_model(model, Path.cwd())
+    if template is None:
+        template = engine_book.guess_template(settled, settings, os.environ)
+        output.say(f"template  {template}")
+    wish = engine_book.StartWish(
+        kind=engine_kind,
+        limit=limit,
+        template=template,
+        label=engine_label or "",
+        port=engine_port,
+        extra=tuple(extra or ()),
+    )
+    with home_engines(config) as engines:
+        entry = engine_book.managed_entry(settled, wish, settings, taken=engines.taken())
+        engine = engines.start(entry)
+        if engines.plane is not None and not no_wait:
+            engine = _awaited(engines.plane, paths, entry.id)
+    is_ready = engine is not None and engine.state == "READY"
+    state = "is ready" if is_ready else "is to be started"
+    _tell(f"`{entry.id}` {state}", entry, engine, json=json)
+
+
+def stop(engine: Named, *, config: ConfigFile = None) -> None:
+    """Stop an engine after its answers under way; one that was added stays so until `restart`."""
+    _stop(engine, None, config)
+    output.say(f"`{engine}` has stopped; `lingma engine restart {engine}` brings it back")
+
+
+def drain(engine: Named, *, timeout: Timeout = None, config: ConfigFile = None) -> None:
+    """Send an engine no more requests, and stop it when its answers are out."""
+    _stop(engine, timeout, config)
+    output.say(f"`{engine}` is drained; `lingma engine restart {engine}` brings it back")
+
+
+def restart(engine: Named, *, config: ConfigFile = None) -> None:
+    """Start an engine again, be it one that runs, has failed or was stopped."""
+    with running_engines(config) as (engines, plane):
+        meant = plane.find(engine)
+        plane.restart(meant.engine_id)
+        engines.mark(meant, stopped=False)
+    output.say(f"`{engine}` is being started again")
+
+
+def remove(engine: Named, *, config: ConfigFile = None) -> None:
+    """Forget an engine that was added, also when no server runs."""
+    with home_engines(config) as engines:
+        engines.remove(engine)
+    output.say(f"removed `{engine}`")
+
+
+def prune(*, config: ConfigFile = None) -> None:
+    """Forget the added engines that have stopped or failed."""
+    with running_engines(config) as (engines, plane):
+        count = engines.prune(plane)
+    output.say(f"removed {count} engine{'' if count == 1 else 's'}")
+
+
+def logs(engine: Named, *, follow: Follow = False, lines: Lines = 50) -> None:
+    """Print the end of what a server that was started for an engine has printed."""
+    from lingma_cli.core.terminal import clean  # noqa: PLC0415 - not for `--help`, all below
+    from lingma_cli.secret import Redactor  # noqa: PLC0415
+    from lingma_cli.wiring.engine_book import output_file  # noqa: PLC0415
+    from lingma_cli.wiring.log_file import read  # noqa: PLC0415
+
+    file = output_file(find_paths(os.environ), engine)
+    if not file.is_file():
+        raise LingmaError(
+            ErrorKind.NOT_FOUND,
+            f"no server has printed anything for an engine `{engine}` here",
+            hint="only what `lingma engine start` has started has a log; see `lingma engine list`",
         )
+    redact = Redactor()
+    for line in read(file, lines, output.wait_for_more if follow else None):
+        output.print_text(clean(redact(line)))
+
+
+def _stop(name: str, within: float | None, config: str | None) -> None:
+    with running_engines(config) as (engines, plane):
+        meant = plane.find(name)
+        plane.drain(meant.engine_id, within)
+        engines.mark(meant, stopped=True)
+
+
+def _awaited(plane: ControlPlane, paths: Paths, id_: str) -> EngineInfo:
+    """Wait until an engine is ready.
+
+    Raises:
+        LingmaError: it has failed; what its server said last has been shown.
+    """
+    begun = time.monotonic()
+    try:
+        with _progress() as show:
+            while True:
+                engine = plane.find(id_)
+                if engine.state == "READY":
+                    return engine
+                # One that is tried again still says what went wrong before.
+                if engine.state != "STARTING" or engine.last_error:
+                    break
+                show(f"{id_}: starting, {duration(int(time.monotonic() - begun))}")
+                time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        output.say(f"`{id_}` goes on starting; look with `lingma engine list`")
+        raise
+    from lingma_cli.wiring.engine_book import printed  # noqa: PLC0415 - rarely needed
+
+    for line in printed(paths, id_, _SHOWN_LINES):
+        output.say(f"| {line}", dim=True)
+    raise LingmaError(
+        ErrorKind.ENGINE_UNAVAILABLE,
+        engine.last_error or f"the engine `{id_}` did not get ready: {engine.reason}",
+        hint=f"it is tried again, ever more slowly; `lingma engine remove {id_}` ends that",
+    )
 
 
 @contextmanager
-def download_bar() -> Iterator[OnProgress]:
-    """Hand out what draws a download on stderr, with speed and time left, if that is a terminal."""
-    bar = _Bar()
-    try:
-        yield bar.show if output.is_terminal(sys.stderr) else lambda _done, _total: None
-    finally:
-        bar.end()
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Give what shows a line on stderr that goes when this ends, if that is a terminal."""
+    if not output.is_terminal(sys.stderr):
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("") as status:
+        yield status.update
 
 
-class _Bar:
-    """Drawn from the first bytes on; nothing of it stays."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-
-    def show(self, done: int, total: int | None) -> None:
-        if self._progress is None:
-            self._progress = self._drawn()
-        for task in self._progress.task_ids:
-            self._progress.update(task, completed=done, total=total)
-
-    def end(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-
-    def _drawn(self) -> Progress:
-        from rich import progress
-        from rich.console import Console
-
-        drawn = progress.Progress(
-            progress.BarColumn(),
-            progress.DownloadColumn(),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
+def _tell(what: str, entry: Entry, engine: EngineInfo | None, *, json: bool) -> None:
+    if json:
+        output.print_json(of_entry(entry) if engine is None else of_running(engine))
+    later = ""
+    if engine is None:
+        later = "; `lingma serve` takes it up when it starts"
+    elif not engine.remembered:
+        later = (
+            "; the running server has it for this run, and so has the next one that asks for an "
+            "admin token"
         )
-        drawn.add_task("download", total=None)
-        drawn.start()
-        return drawn
+    output.say(f"{what}{later}")

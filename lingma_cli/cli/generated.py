@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lingma_cli.cli.app import tree
 from lingma_cli.cli.completions import SCRIPTS
-from lingma_cli.cli.reference import commands_page, notes_page, settings_page
+from lingma_cli.cli.reference import commands_page, notes_page, policies_page, settings_page
 
 
 def generated_files() -> Mapping[str, str]:
@@ -20,6 +20,7 @@ def generated_files() -> Mapping[str, str]:
         **{f"completions/{script.file}": script.render(root) for script in SCRIPTS.values()},
         "docs/reference/cli.md": commands_page(root),
         "docs/reference/notes.md": notes_page(),
+        "docs/reference/policies.md": policies_page(),
         "docs/reference/settings.md": settings_page(),
     }
 

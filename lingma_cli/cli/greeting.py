@@ -61,7 +61,10 @@ class Greeter:
         more = len(names) - _SHOWN_MODELS
         listed = ", ".join(names[:_SHOWN_MODELS])
         self._say(f"models    {listed}" + (f" and {more} more" if more > 0 else ""))
-        chosen = next((clean_line(model.key) for model in models if model.is_default), names[0])
+        writers = [model for model in models if model.kind == "llm"]
+        if not writers:
+            return
+        chosen = clean_line(next((one for one in writers if one.is_default), writers[0]).key)
         for line in client_lines(self._url, model=chosen, key_required=self._key_required):
             self._say(line)
 

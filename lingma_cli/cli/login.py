@@ -163,11 +163,10 @@ def _is_in(
 
 def _find_engine(settings: Settings, paths: Paths, person: TerminalPerson) -> None:
     """See that there is an executable; get it, with consent, if there is none."""
-    from lingma_cli.cli.engine import download_bar  # noqa: PLC0415 - not for `--help`, all below
-    from lingma_cli.wiring.bootstrap import Talk, bootstrap  # noqa: PLC0415
+    from lingma_cli.cli.executable import terminal_talk  # noqa: PLC0415 - not for `--help`, all below
+    from lingma_cli.wiring.bootstrap import bootstrap  # noqa: PLC0415
 
-    talk = Talk(say=person.say, progress=download_bar, consent=person.consents)
-    bootstrap(settings, paths, os.environ, talk)
+    bootstrap(settings, paths, os.environ, terminal_talk(person))
 
 
 def _is_served(home: Home, account: Account, settings: Settings) -> bool | None:

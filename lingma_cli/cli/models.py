@@ -17,8 +17,8 @@ def models(*, url: Url = None, config: ConfigFile = None, json: Json = False) ->
     if json:
         output.print_json(msgspec.to_builtins(listed))
         return
-    rows = [(model.id, model.name, _tokens(model.context_window), model.tools) for model in listed]
-    output.print_columns([("ID", "NAME", "CONTEXT", "TOOLS"), *rows])
+    rows = [(one.id, one.name, one.kind, _tokens(one.context_window), one.tools) for one in listed]
+    output.print_columns([("ID", "NAME", "KIND", "CONTEXT", "TOOLS"), *rows])
 
 
 def _tokens(count: int) -> str:

@@ -21,6 +21,14 @@ def date(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+def duration(seconds: int) -> str:
+    """Return a length of time, `2h 5m`; `seconds` is at least 0."""
+    minutes, hours = seconds // 60, seconds // 3600
+    if not minutes:
+        return f"{seconds}s"
+    return f"{hours}h {minutes % 60}m" if hours else f"{minutes}m {seconds % 60}s"
+
+
 def _gap(seconds: float) -> str:
     for unit, size in _UNITS:
         if seconds >= 2 * size:

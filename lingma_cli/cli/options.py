@@ -29,7 +29,7 @@ Url = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
-_METAVARS: Final = {"int": "INTEGER", "float": "SECONDS", "tuple[str, ...]": "NAME"}
+_METAVARS: Final = {"int": "INTEGER", "float": "NUMBER", "tuple[str, ...]": "NAME"}
 _PATHS: Final = {"bin": "FILE", "work_dir": "DIR"}
 
 
@@ -60,6 +60,8 @@ def _annotation(item: Field[Any]) -> Any:
 
 def _option(item: Field[Any], row: Row) -> Any:
     metavar = "|".join(row.choices) or _PATHS.get(item.name) or _METAVARS.get(str(item.type))
+    if metavar == "NUMBER" and row.help.startswith("seconds"):
+        metavar = "SECONDS"
     return typer.Option(
         None, row.flag, help=f"{row.help} [{_provenance(item)}]", metavar=metavar or "TEXT"
     )

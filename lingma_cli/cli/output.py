@@ -6,7 +6,9 @@ import io
 import json
 import os
 import re
+import select
 import sys
+import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +23,7 @@ EXIT_READER_LEFT: Final = 141
 
 # What JSON may hold raw and a terminal must not see.
 _JSON_UNSAFE: Final = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_POLL_SECONDS: Final = 0.25
 
 
 def prepare_streams() -> None:
@@ -94,3 +97,20 @@ def say_error(error: LingmaError) -> None:
     say(f"error: {clean_line(error.message)}")
     if error.hint:
         say(f"\nhint: {clean_line(error.hint)}")
+
+
+def wait_for_more() -> None:
+    """Show what stands in stdout, and wait a moment.
+
+    Raises:
+        BrokenPipeError: the reader has left.
+    """
+    sys.stdout.flush()
+    if os.name == "nt":
+        time.sleep(_POLL_SECONDS)
+        return
+    # Without an event to wait for, only the end of a pipe or a terminal is told.
+    reader = select.poll()
+    reader.register(sys.stdout, 0)
+    if reader.poll(_POLL_SECONDS * 1000):
+        raise BrokenPipeError

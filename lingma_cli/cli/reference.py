@@ -8,36 +8,33 @@ from typing import Final
 from lingma_cli.cli.options import shown_default
 from lingma_cli.cli.outline import Command
 from lingma_cli.core.notes import MEANINGS
-from lingma_cli.settings import environment_name, table
+from lingma_cli.routing.options import option_table
+from lingma_cli.routing.registry import POLICIES
+from lingma_cli.settings import TYPE_WORDS, environment_name, table
 
 _EXIT_CODES: Final = (
     ("0", "done"),
     ("1", "something unexpected"),
     ("2", "wrong usage, or the port is in use"),
-    ("3", "a server already runs, or none was found"),
+    ("3", "a server already runs, or none was found; or there is no executable"),
     ("4", "a download failed"),
-    ("5", "login or key needed"),
-    ("6", "the server or Lingma failed"),
+    ("5", "login or key needed, or it is not allowed"),
+    (
+        "6",
+        "the server or Lingma failed, or refused; or what was named is not there, or there twice",
+    ),
     ("129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"),
     ("141", "whoever read the output left"),
 )
-_TYPES: Final = {
-    "bool": "true or false",
-    "int": "integer",
-    "float": "number",
-    "str": "text",
-    "tuple[str, ...]": "list of texts",
-    "Secret | None": "secret text",
-    "tuple[Secret, ...]": "list of secret texts",
-}
 _SETTINGS_HEAD: Final = """\
 # Settings
 
 Each setting has one name. A command-line option wins over the environment, the environment over
 the file that `--config` or `LINGMA_CONFIG` names, that file over your own `config.toml`, and that
 over the default. `lingma config show --origin` shows what counts and why. In the environment,
-lists are separated by commas and an empty variable means unset. Secrets have no option, because
-arguments can be read by everybody on the machine.
+lists are separated by commas, lists of tables are JSON (`[{"url": "http://127.0.0.1:8080"}]`), and
+an empty variable means unset. Secrets have no option, because arguments can be read by everybody on
+the machine.
 
 Three further variables name no setting: `LINGMA_HOME` moves config, data, state, cache and runtime
 files together, and `LINGMA_URL` and `LINGMA_API_KEY` tell `lingma chat`, `models` and `status`
@@ -57,6 +54,35 @@ in the response header `x-lingma-notes` as a list of these codes. Those that com
 header has been sent stand in the log line of the request.
 """
 
+_POLICIES_HEAD: Final = """\
+# Routing policies
+
+A policy chooses the engine of a request among all that have its model. Before it, whatever goes on
+in a session of an engine goes to that engine, and engines that are not ready, are full, rest after
+a used-up quota, are logged out or have failed too often are left out: they are not *eligible*.
+
+`policy` (`--policy`) names one for all models, `model_policies` for some: `["qwen*=bucket"]`. With
+`auto`, models of Lingma engines are served by `affinity`, all others by `cache_aware`. Every model
+has a policy object of its own, which lives as long as an engine has the model.
+
+A client can say where it wants to go with two headers: `x-smg-routing-key` (any text that stands
+for its session) and `x-smg-target-worker` (an engine's place in the list, from 0). Which policies
+listen to them is said below. `/metrics` counts each policy's choices and why it made them.
+"""
+
+
+def policies_page() -> str:
+    """Return the page of all policies, Markdown."""
+    options = {item.name: option for item, option in option_table()}
+    rows = [(f"[`{kind.name}`](#{kind.name})", kind.help) for kind in POLICIES]
+    sections = []
+    for kind in POLICIES:
+        own = [(f"`{name}`", options[name].help) for name in kind.options]
+        table_ = f"\n{_markdown_table(('setting', 'meaning'), own)}\n" if own else ""
+        sections.append(f"## {kind.name}\n\n{kind.rules}{table_}")
+    overview = _markdown_table(("policy", "what it does"), rows)
+    return f"{_POLICIES_HEAD}\n{overview}\n\n" + "\n".join(sections)
+
 
 def notes_page() -> str:
     """Return the page of all note codes, Markdown."""
@@ -69,7 +95,7 @@ def settings_page() -> str:
     rows = [
         (
             f"`{item.name}`",
-            _TYPES[str(item.type)],
+            TYPE_WORDS[str(item.type)].removeprefix("an ").removeprefix("a "),
             f"`{shown_default(item)}`" if shown_default(item) else "",
             f"`{row.flag}`" if row.flag else "",
             f"`{environment_name(item.name)}`",

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from lingma_cli.cli import output
 from lingma_cli.cli.options import load_settings
+from lingma_cli.core.address import Address
 from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import Paths, find_paths
@@ -18,7 +18,7 @@ from lingma_cli.server.presence import ServerFile, find_server
 from lingma_cli.wiring.vault import Keys, VaultDoor, find_keys
 
 if TYPE_CHECKING:
-    from lingma_cli.client import Client
+    from lingma_cli.client.server import Client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Target:
 
     def connect(self) -> Client:
         """Return a client, to be closed by its `with`."""
-        from lingma_cli.client import Client  # noqa: PLC0415 - only now httpx is needed
+        from lingma_cli.client.server import Client  # noqa: PLC0415 - only now httpx is needed
 
         return Client(self.url, api_key=self.keys.api, admin_token=self.keys.admin)
 
@@ -53,13 +53,26 @@ def find_target(
     if not named:
         server = _running_server(paths)
         return Target(url=server.url, keys=Keys(api=api, admin=own.admin), server=server)
-    base, is_local = _base_url(named)
-    if not is_local:
+    there = Address.parse(
+        named,
+        wrong="the server's address is not usable",
+        hint="write it like `--url http://127.0.0.1:8317`",
+    )
+    keys = Keys(api=api, admin=own.admin)
+    if not is_loopback(there.host):
         # The keys of this machine's server are nobody else's business.
-        return Target(
-            url=base, keys=Keys(api=Secret(said) if said else None, admin=None), server=None
-        )
-    return Target(url=base, keys=Keys(api=api, admin=own.admin), server=None)
+        keys = Keys(api=Secret(said) if said else None, admin=None)
+    return Target(url=there.root, keys=keys, server=None)
+
+
+def find_own_target(config: str | None) -> Target:
+    """Return the running server of this home; another one that the user may name is not meant.
+
+    Raises:
+        LingmaError: as `find_target`.
+    """
+    own = {name: value for name, value in os.environ.items() if name != "LINGMA_URL"}
+    return find_target(None, config, own)
 
 
 def _running_server(paths: Paths) -> ServerFile:
@@ -71,19 +84,3 @@ def _running_server(paths: Paths) -> ServerFile:
             hint="run `lingma serve` in another terminal, or name one with `--url`",
         )
     return server
-
-
-def _base_url(named: str) -> tuple[str, bool]:
-    """Return the address without its path, and whether it is on this machine."""
-    try:
-        parts = urlsplit(named)
-        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or "@" in parts.netloc:
-        raise LingmaError(
-            ErrorKind.USAGE,
-            "the server's address is not usable",
-            hint="write it like `--url http://127.0.0.1:8317`",
-        )
-    return f"{parts.scheme}://{parts.netloc}", is_loopback(parts.hostname or "")

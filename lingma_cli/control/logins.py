@@ -103,6 +103,8 @@ class Logins:
         posts: one for each of its slots.
         max_retry: tries with a password after the first.
         on_trouble: told once of each login that needs a person.
+        recruit: builds the post of an account that came after the start, `None` if there is no such
+            account; called in a thread.
     """
 
     def __init__(
@@ -112,11 +114,13 @@ class Logins:
         *,
         max_retry: int,
         on_trouble: Callable[[LingmaError], None],
+        recruit: Callable[[str], Post | None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._posts = {post.slot.engine.name: post for post in posts}
         self._max_retry = max_retry
         self._on_trouble = on_trouble
+        self._recruit = recruit
 
     # for the supervisor
 
@@ -127,7 +131,8 @@ class Logins:
         Raises:
             LingmaError: the login is there and cannot be laid.
         """
-        keeper = self._posts[slot.engine.name].keeper
+        post = self._posts.get(slot.engine.name)
+        keeper = post.keeper if post is not None else None
         if keeper is None:
             yield
             return
@@ -251,25 +256,41 @@ class Logins:
         Raises:
             LingmaError: there is none, or it is not clear which is meant.
         """
-        named = [
-            post
-            for post in self._posts.values()
-            if (not instance or post.slot.engine.name == instance)
-            and (not account or post.slot.account == account)
-        ]
-        if len(named) == 1:
-            return named[0]
-        if named:
+        named = self._named(instance, account)
+        if not named:
+            raise LingmaError(
+                ErrorKind.NOT_FOUND, "no engine of this server is called so, or has this account"
+            )
+        # Several engines of one account have the same login.
+        if len(named) > 1 and not account:
             raise LingmaError(
                 ErrorKind.INVALID_REQUEST,
                 "there are several instances",
                 hint="name one with `?instance=NAME` or `?account=NAME`",
             )
-        raise LingmaError(
-            ErrorKind.NOT_FOUND,
-            "no engine of this server is called so, or has this account",
-            hint="accounts that came after the start are served after a restart",
-        )
+        return named[0]
+
+    async def recruit(self, account: str) -> Post | None:
+        """Return a post for an account that came after the start; its engine is yet to be added.
+
+        Raises:
+            LingmaError: the vault does not open.
+        """
+        if not account or self._named("", account):
+            return None
+        post = await asyncio.to_thread(self._recruit, account)
+        if post is None or self._named("", account):
+            return None
+        self._posts[post.slot.engine.name] = post
+        return post
+
+    def _named(self, instance: str, account: str) -> list[Post]:
+        return [
+            post
+            for post in self._posts.values()
+            if (not instance or post.slot.engine.name == instance)
+            and (not account or post.slot.account == account)
+        ]
 
     def views(self) -> list[LoginView]:
         """Return what is known of every login."""
@@ -290,12 +311,18 @@ class Logins:
             next_step=slot.login_hint if post.is_out and not slot.is_logging_in else "",
         )
 
-    async def start(self, post: Post) -> LoginView:
-        """Begin a login: with what the vault has got since, else with the password.
+    async def start(self, *, instance: str = "", account: str = "") -> Sequence[LoginView]:
+        """Begin a login of an instance, or of all engines of an account; see `find`.
 
         Raises:
-            LingmaError: the vault does not answer.
+            LingmaError: nobody is meant, or the vault does not answer.
         """
+        first = self.find(instance=instance, account=account)
+        meant = self._named(instance, account) if account else [first]
+        return [await self._start(post) for post in meant]
+
+    async def _start(self, post: Post) -> LoginView:
+        """Begin one with what the vault has got since, else with the password."""
         keeper = post.keeper
         if keeper is not None and await asyncio.to_thread(keeper.has_news):
             post.is_told, post.tries, post.last_error = False, 0, None

@@ -189,6 +189,8 @@ class ChatRequest:
     Attributes:
         model: the name the client asked for, until the gateway resolves it.
         messages: system, user, assistant and tool turns in the client's order.
+        session: the engine's own session in which `messages` go on, as its id; it knows all that
+            was said before. `None` opens a new one. Set by the gateway.
         parallel_tool_calls: whether one answer may hold more than one call.
         results_have_ids: whether the client's results name their calls by id; OpenAI's old
             `functions` do not.
@@ -204,6 +206,7 @@ class ChatRequest:
 
     model: str
     messages: tuple[Message, ...]
+    session: str | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     tool_route: ToolRoute = ToolRoute.NATIVE
@@ -225,7 +228,12 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One entry of an engine's live list; `context_tokens` is 0 when the engine does not say."""
+    """One entry of an engine's live list.
+
+    Attributes:
+        context_tokens: 0 when the engine does not say.
+        kind: `llm` or `embedding`: what its engine is for; set by the gateway.
+    """
 
     key: str
     name: str
@@ -233,3 +241,4 @@ class Model:
     is_default: bool = False
     vision: bool = False
     reasoning: bool = False
+    kind: str = "llm"

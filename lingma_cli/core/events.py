@@ -8,7 +8,8 @@ with one block open at a time. Engines may be looser: they may leave out bracket
 beginning and the end; `blocks` and `grammar` add what is missing, once, for everybody.
 
 One of them is made for each piece of each answer, so they are msgspec structs outside the garbage
-collector's view: that made a measured fifth of a chunk's cost.
+collector's view: that made a measured fifth of a chunk's cost. Not so `Failed`: its error leads to
+frames that may hold it.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stop_sequence: str | None = None
 
 
-class Failed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """The stream ended badly; what was sent before stays."""
 
     error: LingmaError

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from lingma_cli.core.blocks import BlockBrackets
 from lingma_cli.core.events import (
+    BlockDelta,
     BlockKind,
     BlockOpened,
     ChatEvent,
@@ -79,6 +80,19 @@ class Seal:
         if self.ended:
             return []
         return self.feed([Failed(error=error or broken_off())])
+
+
+def failed_early(batch: Iterable[ChatEvent]) -> LingmaError | None:
+    """Return what an answer failed with that had nothing to say; told by its first events."""
+    for event in batch:
+        match event:
+            case BlockOpened() | BlockDelta() | Finished():
+                return None
+            case Failed(error=error):
+                return error
+            case _:
+                pass
+    return None
 
 
 def broken_off() -> LingmaError:

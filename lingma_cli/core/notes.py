@@ -51,7 +51,7 @@ class NoteCode(Enum):
 
 MEANINGS: Final[Mapping[NoteCode, str]] = MappingProxyType(
     {
-        NoteCode.ANSWER_REWRITTEN: "Lingma replaced text that had already been sent to the client",
+        NoteCode.ANSWER_REWRITTEN: "the engine replaced text that had already been sent",
         NoteCode.BACKGROUND_IGNORED: "the response was made at once, not in the background",
         NoteCode.CALL_ARGUMENTS_REPAIRED: "a call's arguments were no valid JSON and were mended",
         NoteCode.CALLS_DROPPED: "calls beyond the allowed number were left out",
@@ -64,7 +64,7 @@ MEANINGS: Final[Mapping[NoteCode, str]] = MappingProxyType(
         NoteCode.PARKED_ASK_LOST: "the waiting ask was gone, so the conversation was sent again",
         NoteCode.PART_DROPPED: "a part of a message that is not known was left out",
         NoteCode.REASONING_DROPPED: "reasoning of earlier turns is not sent again",
-        NoteCode.REASONING_EFFORT_IGNORED: "Lingma takes no reasoning effort",
+        NoteCode.REASONING_EFFORT_IGNORED: "the engine takes no reasoning effort",
         NoteCode.REASONING_HIDDEN: "the model's reasoning is not shown, as the request asks",
         NoteCode.RESPONSE_FORMAT_EMULATED: (
             "the output format was asked for in the prompt; the answer is checked but for patterns"
@@ -72,14 +72,14 @@ MEANINGS: Final[Mapping[NoteCode, str]] = MappingProxyType(
         NoteCode.RESPONSE_FORMAT_UNMET: "the answer does not fit the output format",
         NoteCode.RESULT_MISSING: "an earlier call has no result; one was made up that says so",
         NoteCode.RESULT_ORPHANED: "a result that belongs to no call is sent as plain text",
-        NoteCode.SAMPLING_IGNORED: "Lingma takes no sampling parameters",
+        NoteCode.SAMPLING_IGNORED: "the engine takes no sampling parameters",
         NoteCode.TEXT_JOINED: "text that came with tool results was joined to the last of them",
         NoteCode.TOOL_CHOICE_IGNORED: "the choice of tool could not be followed",
         NoteCode.TOOL_CHOICE_UNMET: "a call was demanded and the model gave none",
         NoteCode.TOOL_DEFERRED: "tools that the client defers are not offered to the model",
         NoteCode.TOOL_DROPPED: "a tool of a kind that cannot run here was left out",
-        NoteCode.TOOL_RAN_UPSTREAM: "Lingma ran a tool itself; its call is not passed on",
-        NoteCode.TOOL_REFUSED: "Lingma wanted to run a tool that was not offered, and was refused",
+        NoteCode.TOOL_RAN_UPSTREAM: "the engine ran a tool itself; its call is not passed on",
+        NoteCode.TOOL_REFUSED: "the engine wanted to run a tool not on offer, and was refused",
         NoteCode.TOOL_RETRIED: "no call came at first, so the model was asked once more",
         NoteCode.TOOLS_EMULATED: "tools are described in the prompt, and calls read from the text",
         NoteCode.TOOLS_OFF: "tools are switched off and were not offered",

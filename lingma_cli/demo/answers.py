@@ -27,7 +27,8 @@ _WORD = re.compile(r"\s*\S+|\s+\Z")
 class Ask:
     """One chat/ask as the answer needs it.
 
-    `turn` counts the questions of its session from 1; `received_ms` is the Unix time it came.
+    `turn` counts the questions of its session from 1; `received_ms` is the Unix time it came;
+    `history` is what the session remembers, each question with its answer.
     """
 
     request_id: str
@@ -37,6 +38,7 @@ class Ask:
     turn: int
     received_ms: int
     params: Params
+    history: tuple[tuple[str, str], ...] = ()
 
 
 def prompt_of(params: Params) -> str:
@@ -64,7 +66,7 @@ def _plain_text(ask: Ask, wish: Directives) -> str:
     if wish.help:
         return help_text()
     if wish.quote is not None:
-        return ask.prompt if wish.quote == "prompt" else _payload(ask.params)
+        return _quoted(ask, wish.quote)
     if wish.say is not None:
         return wish.say
     if wish.size is not None:
@@ -74,6 +76,18 @@ def _plain_text(ask: Ask, wish: Directives) -> str:
     if wish.chunks is not None:
         return " ".join(_count(wish.chunks))
     return _greeting(ask)
+
+
+def _quoted(ask: Ask, what: str) -> str:
+    match what:
+        case "prompt":
+            return ask.prompt
+        case "session":
+            turns = [{"question": asked, "answer": said} for asked, said in ask.history]
+            known = [*turns, {"question": ask.prompt}]
+            return json.dumps(known, ensure_ascii=False, indent=2)
+        case _:
+            return json.dumps(ask.params, ensure_ascii=False, indent=2)
 
 
 def _count(last: int) -> list[str]:
@@ -101,10 +115,6 @@ def help_text() -> str:
         "Put `demo: key=value …` between double square brackets anywhere in the prompt;"
         f" the last such block counts. Keys:\n\n{lines}"
     )
-
-
-def _payload(params: Params) -> str:
-    return json.dumps(params, ensure_ascii=False, indent=2)
 
 
 def _filler(size: int) -> str:

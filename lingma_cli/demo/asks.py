@@ -65,11 +65,12 @@ class Asks:
         """Answer chat/ask the way that is wished and begin its stream."""
         around = self._around
         prompt = prompt_of(params)
-        wish = self._wish(prompt, str(params.get("chatTask", "")))
+        ask = self._ask(prompt, params)
+        wish = self._wish(ask)
         plan = toolplan.make(params, prompt, wish, around.switches.sides.tools)
         wish = _planned(plan, wish)
         running = Running(
-            ask=self._ask(prompt, params),
+            ask=ask,
             wish=wish,
             stage=self._stage,
             wire=directives.wire_of(wish.given, around.switches.wire) if wish.given else None,
@@ -112,6 +113,8 @@ class Asks:
             self._results.setdefault(running.ask.session_id, []).extend(running.rounds.results)
         script = running.script
         self._around.sessions.record(running.ask, script.visible, script.thought)
+        if self._around.switches.sides.sessions != "kept":
+            self._around.sessions.delete(running.ask.session_id)
         running.note("ask-end", active=len(self._running), ending=ending)
 
     def stop(self, request_id: object) -> None:
@@ -153,8 +156,11 @@ class Asks:
     def _ask(self, prompt: str, params: rpc.Params) -> Ask:
         around = self._around
         now_ms = int(around.clock() * 1000)
+        known = around.sessions.get(params.get("sessionId"))
+        is_lost = params.get("isReply") is True and known is None
+        moves = is_lost and around.switches.sides.sessions == "other"
         session = around.sessions.open(
-            str(params.get("sessionId") or around.new_id()),
+            str((not moves and params.get("sessionId")) or around.new_id()),
             kind=str(params.get("sessionType") or "chat"),
             title=directives.strip(prompt)[:40],
             now_ms=now_ms,
@@ -167,27 +173,33 @@ class Asks:
             turn=session.turns,
             received_ms=now_ms,
             params=params,
+            history=session.history,
         )
 
-    def _wish(self, prompt: str, task: str) -> Directives:
-        sides = self._around.switches.sides
+    def _wish(self, ask: Ask) -> Directives:
+        sides, task = self._around.switches.sides, str(ask.params.get("chatTask", ""))
         if not self._around.logins.admit():
             return _logged_out(sides.logged_out)
         if (sides.task == "upper" and task != task.upper()) or (
             sides.task == "lower" and task != task.lower()
         ):
             return Directives(reply="failure")
+        is_lost = ask.params.get("isReply") is True and not ask.history
+        if is_lost and sides.sessions == "refuse":
+            return Directives(reply="failure")
         try:
-            return self._directed(prompt)
+            return self._directed(ask)
         except LanguageError as error:
             return Directives(say=f"The demo cannot read its directive: {error}.")
 
-    def _directed(self, prompt: str) -> Directives:
+    def _directed(self, ask: Ask) -> Directives:
         switches, claim = self._around.switches, self._around.work_dir.claim
         defaults = dict(switches.faults)
         if defaults.pop("once", False) and not claim(switches.faults_text):
             defaults = {}
-        text = directives.find(prompt)
+        # A session remembers directives like everything else that was said in it.
+        said = (ask.prompt, *(question for question, _ in reversed(ask.history)))
+        text = next((one for one in map(directives.find, said) if one is not None), None)
         if text is None:
             return directives.parse("", defaults)
         wish = directives.parse(text, defaults)

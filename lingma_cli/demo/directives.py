@@ -58,8 +58,9 @@ ANSWER_KEYS = (
     Key(
         name="quote",
         kind="choice",
-        choices=("prompt", "payload"),
-        meaning="answer with exactly the prompt, or with the whole chat/ask params as JSON",
+        choices=("prompt", "payload", "session"),
+        meaning="answer with exactly the prompt, or as JSON with the whole chat/ask params, or with"
+        " all that was said in the session",
     ),
     Key(name="repeat", kind="count", meaning="the answer N times over"),
     Key(name="size", kind="count", meaning="an answer of N bytes (`k` and `m` allowed)"),

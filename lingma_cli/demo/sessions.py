@@ -21,6 +21,11 @@ class Session:
     turns: int = 0
     records: list[dict[str, object]] = field(default_factory=list)
 
+    @property
+    def history(self) -> tuple[tuple[str, str], ...]:
+        """Each question that was answered, with its answer."""
+        return tuple((str(one["question"]), str(one["answer"])) for one in self.records)
+
     def render(self) -> dict[str, object]:
         """Render as the plugin's session object."""
         return {

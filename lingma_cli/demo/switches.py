@@ -116,6 +116,13 @@ SIDE_KEYS = (
         choices=("off", "on", "fail", "silent"),
         meaning="image/upload is unknown, works, fails, or is taken and never told of again",
     ),
+    Key(
+        name="sessions",
+        kind="choice",
+        choices=("kept", "anew", "other", "refuse"),
+        meaning="sessions are remembered, or forgotten after each answer; a reply in one that is"
+        " gone starts anew, does so under another id, or is refused",
+    ),
 )
 LOGIN_KEYS = (
     Key(
@@ -248,6 +255,7 @@ class Sides:
     logged_out: str = "401"
     tools: str = "text"
     images: str = "off"
+    sessions: str = "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from lingma_cli.core.chat import ChatRequest
@@ -14,7 +14,7 @@ from lingma_cli.gateway.records import RecordKeeper
 from lingma_cli.transforms.counting import UsageCounter, estimate_input
 
 
-class Turn(Protocol):
+class EventSource(Protocol):
     """Where the events of one exchange come from; see `engines.base.Ask`."""
 
     @property
@@ -48,21 +48,51 @@ class Stage(Protocol):
         ...
 
 
+class LateStages:
+    """Stages that are chosen when the first events come: only then it is clear who serves.
+
+    Args:
+        choose: returns them.
+    """
+
+    def __init__(self, choose: Callable[[], Sequence[Stage]]) -> None:
+        self._choose = choose
+        self._chosen: Sequence[Stage] | None = None
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What they have dropped or degraded so far."""
+        return tuple(note for stage in self._chosen or () for note in stage.notes)
+
+    def feed(self, events: Iterable[ChatEvent]) -> list[ChatEvent]:
+        """Return what becomes of `events`."""
+        if self._chosen is None:
+            self._chosen = self._choose()
+        passed = [*events]
+        for stage in self._chosen:
+            passed = stage.feed(passed)
+        return passed
+
+
 class Exchange:
     """The events of a request that an engine has taken.
 
     Args:
         request: as the client meant it.
-        turn: the engine's side.
+        source: the engine's side.
         stages: what the events go through, in order.
         keeper: told of the first event.
     """
 
     def __init__(
-        self, request: ChatRequest, turn: Turn, stages: Sequence[Stage], keeper: RecordKeeper
+        self,
+        request: ChatRequest,
+        source: EventSource,
+        stages: Sequence[Stage],
+        keeper: RecordKeeper,
     ) -> None:
         self._request = request
-        self._turn = turn
+        self._source = source
         self._stages = stages
         self._keeper = keeper
         input_tokens = estimate_input(request.messages, request.tools)
@@ -79,7 +109,7 @@ class Exchange:
     def notes(self) -> Sequence[Note]:
         """What was dropped, degraded or estimated so far."""
         staged = (note for stage in self._stages for note in stage.notes)
-        return (*self._request.notes, *self._turn.notes, *staged, *self._remarks)
+        return (*self._request.notes, *self._source.notes, *staged, *self._remarks)
 
     @property
     def usage(self) -> Usage | None:
@@ -88,22 +118,21 @@ class Exchange:
 
     def abort(self, error: LingmaError) -> None:
         """End the events with `error` and stop the engine."""
-        self._turn.abort(error)
+        self._source.abort(error)
 
     async def is_alive(self) -> bool:
         """Tell whether the engine gives a sign of life right now."""
-        return await self._turn.is_alive()
+        return await self._source.is_alive()
 
     async def next_batch(self) -> Sequence[ChatEvent]:
         """Return the next sealed events, empty after the end."""
         while self.end is None:
             try:
-                loose = await self._turn.next_batch() or [Failed(error=broken_off())]
+                loose = await self._source.next_batch() or [Failed(error=broken_off())]
             except LingmaError as error:
                 loose = [Failed(error=error)]
             if batch := self._sealed(loose):
-                if self._keeper.first_event is None:
-                    self._keeper.first_event = self._keeper.now()
+                self._keeper.heard()
                 if isinstance(batch[-1], Finished | Failed):
                     self.end = batch[-1]
                 return batch

@@ -7,80 +7,58 @@ in reverse by the same `async with`, on finish, failure, disconnect and shutdown
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from lingma_cli.control.parking import Parked, ParkingLot
-from lingma_cli.control.registry import Registry, Slot
-from lingma_cli.core.chat import AskMode, ChatRequest, Model, ToolMode, ToolRoute
+from lingma_cli.control.registry import EngineState
+from lingma_cli.core.chat import ChatRequest, Model, ToolRoute
 from lingma_cli.core.events import Failed, Finished, FinishReason
-from lingma_cli.core.ids import NewId, new_call_id
-from lingma_cli.core.notes import Note, NoteCode
-from lingma_cli.core.record import Attempt, Record
-from lingma_cli.engines.base import Ask
+from lingma_cli.core.ids import NewId
+from lingma_cli.core.record import Record
+from lingma_cli.engines.base import Engine
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.admission import Admission
-from lingma_cli.gateway.exchange import Exchange
+from lingma_cli.gateway.exchange import Exchange, LateStages, Stage
+from lingma_cli.gateway.failover import ChatFailover, FailoverCalls, RetryOptions
+from lingma_cli.gateway.forwarding import Forwarding
 from lingma_cli.gateway.login_advice import LoginAdvice
-from lingma_cli.gateway.model_names import resolve_model
-from lingma_cli.gateway.pipeline import ToolOptions, admitted, for_engine, is_described, stages
+from lingma_cli.gateway.pipeline import ToolOptions, admitted, stages
 from lingma_cli.gateway.records import Clock, RecordKeeper
-from lingma_cli.gateway.returned import Returned, returned
-from lingma_cli.gateway.tool_asks import DemandedAsk, ToolAsk
-from lingma_cli.gateway.tool_routes import on_route
-from lingma_cli.transforms.tool_text import ToolTextTransform
+from lingma_cli.gateway.reuse import SessionReuse
+from lingma_cli.gateway.router import Router
+from lingma_cli.gateway.seating import Seating
+from lingma_cli.gateway.tool_routes import route_for
+from lingma_cli.gateway.turns import Seat, Turn, Turns
 
-_CANCELLED: Final = "cancelled"
-_ESTIMATED: Final = Note.of(NoteCode.USAGE_ESTIMATED)
-_LOST: Final = Note.of(NoteCode.PARKED_ASK_LOST)
+# An engine that hangs is not to hide the models of the others.
+_LIST_SECONDS: Final = 2.0
 _CALLED: Final = Finished(reason=FinishReason.TOOL_CALLS)
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayOptions:
     """What the gateway is told; durations are seconds."""
 
-    default_model: str
-    default_mode: AskMode
     startup_timeout: float
     tools: ToolOptions
-
-
-@dataclass(slots=True, kw_only=True)
-class Totals:
-    """Plain counters of all exchanges since the start."""
-
-    requests: int = 0
-    success: int = 0
-    error: int = 0
-    cancelled: int = 0
-    tokens_estimated: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seat:
-    """A request on the engine that serves it.
-
-    `held` gives back what was taken for it; `ask` is there when it goes on with a parked one.
-    """
-
-    request: ChatRequest
-    slot: Slot
-    held: AsyncExitStack
-    ask: Ask | None = None
+    retry: RetryOptions = RetryOptions()
 
 
 class Gateway:
     """Takes requests to engines.
 
     Args:
-        registry: the pool.
+        router: chooses among the engines of the pool.
         admission: the door.
         lot: where asks wait for tool results.
         options: see `GatewayOptions`.
+        reuse: which conversation goes on in which session; `None` when each gets a new one.
         new_id: makes the ids of tool calls.
         clock: seconds, monotonic.
         on_record: told of each finished exchange.
@@ -88,86 +66,128 @@ class Gateway:
 
     def __init__(
         self,
-        registry: Registry,
+        router: Router,
         admission: Admission,
         lot: ParkingLot,
         options: GatewayOptions,
         *,
+        reuse: SessionReuse | None = None,
         new_id: NewId,
         clock: Clock,
         on_record: Callable[[Record], None],
     ) -> None:
-        self.registry = registry
+        self.registry = registry = router.registry
         self.admission = admission
         self.lot = lot
-        self.totals = Totals()
+        self.reuse = reuse or SessionReuse(registry, None, secret=b"", clock=clock)
+        self.tallies = router.tallies
+        self._router = router
         self._options = options
-        self._new_call_id = partial(new_call_id, new_id)
+        self._seating = Seating(
+            registry,
+            lot,
+            self.reuse,
+            router,
+            patience=options.startup_timeout,
+            tool_route=options.tools.route,
+        )
+        self._turns = Turns(new_id)
+        self.forwarding = Forwarding(
+            router,
+            admission,
+            options.retry,
+            patience=options.startup_timeout,
+            clock=clock,
+            on_record=on_record,
+        )
         self._clock = clock
         self._on_record = on_record
         self._open: set[Exchange] = set()
 
     @asynccontextmanager
     async def open(
-        self, request: ChatRequest, *, request_id: str, protocol: str, caller: str
+        self,
+        request: ChatRequest,
+        *,
+        request_id: str,
+        protocol: str,
+        caller: str,
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> AsyncIterator[Exchange]:
         """Run `request` for the length of this context.
 
+        Args:
+            request: what the client wants.
+            request_id: for the record.
+            protocol: its name.
+            caller: whose request it is.
+            headers: names in lower case; only the routing headers are read.
+
         Raises:
-            LingmaError: nothing was sent yet: the door is closed, no engine is ready, or the
-                engine refused. Later failures are events.
+            LingmaError: nothing was sent yet. Later failures are events.
         """
         keeper = RecordKeeper(request_id, caller=caller, protocol=protocol, clock=self._clock)
         keeper.model = request.model
         exchange: Exchange | None = None
+        seat: Seat | None = None
         end = ErrorKind.INTERNAL.value
         try:
             prepared = admitted(request, self._options.tools)
             async with self.admission.ticket(), AsyncExitStack() as held:
                 keeper.queued = keeper.now()
-                seat = await self._seated(request, prepared, caller, held)
-                keeper.leased, keeper.model = keeper.now(), seat.request.model
-                slot = seat.slot
-                keeper.attempts.append(Attempt(engine=slot.engine.name, generation=slot.generation))
-                turn = await self._turn(seat)
-                steps = [*stages(seat.request), LoginAdvice(slot.advised)]
-                exchange = Exchange(seat.request, turn, steps, keeper)
-                self._open.add(exchange)
+                seat = await self._seating.seated(request, prepared, caller, headers, held)
+                failover, exchange = await self._begun(seat, keeper, held)
                 yield exchange
-                self._learn(seat, turn, exchange)
-                self._park(seat, turn, exchange, caller)
-            end = _CANCELLED
+                seat = failover.seat
+                self._finished(failover, exchange, caller)
+            end = ErrorKind.CANCELLED.value
         except asyncio.CancelledError:
-            end = _CANCELLED
+            end = ErrorKind.CANCELLED.value
             raise
         except LingmaError as error:
             end = error.kind.value
             keeper.attempt_failed(error)
             raise
         finally:
+            if seat is not None:
+                keeper.reuse = seat.recalled.reuse
             if exchange is not None:
                 self._open.discard(exchange)
                 end = self._end_of(exchange, keeper) or end
             self._record(keeper, exchange, request, end)
 
     async def models(self) -> Sequence[Model]:
-        """Return the live list of all engines that are ready, each key once.
+        """Return the live lists of all engines that are ready, each key once; writers first.
+
+        Of an engine that does not answer in time, it is the last list that it gave.
 
         Raises:
             LingmaError: no engine is ready, or none answers.
         """
         await self.registry.wait_ready(self._options.startup_timeout)
-        with self.registry.lease() as slot:
-            models = await slot.engine.refresh_models()
-        return tuple({model.key: model for model in models}.values())
+        ready = [slot for slot in self.registry.slots if slot.state is EngineState.READY]
+        asked = sorted(ready, key=lambda slot: slot.kind != "llm")
+        lists = await asyncio.gather(*(_listed(slot.engine) for slot in asked))
+        errors = [heard for heard in lists if isinstance(heard, LingmaError)]
+        if len(errors) == len(lists):
+            raise errors[0]
+        found: dict[str, Model] = {}
+        for slot, models in zip(asked, lists, strict=True):
+            if not isinstance(models, LingmaError):
+                for model in models:
+                    found.setdefault(model.key, replace(model, kind=slot.kind))
+        return tuple(found.values())
 
     def tool_route(self, model: str) -> str:
         """Return how tools are known to reach a model: `native`, `prompt` or `unknown`."""
-        for slot in self.registry.slots:
-            if slot.engine.native_tools:
-                return ToolRoute.NATIVE.value
-            if model in slot.tool_routes:
-                return slot.tool_routes[model].value
+        for slot in self._router.offering(model):
+            route: str = route_for(
+                setting=self._options.tools.route,
+                takes_tools=slot.engine.native_tools,
+                learnt=slot.tool_routes.get(model),
+            ).value
+            if route != ToolRoute.BOTH.value:
+                return route
         return "unknown"
 
     async def drain(self) -> None:
@@ -178,107 +198,56 @@ class Gateway:
     def abort(self, error: LingmaError) -> None:
         """End every exchange under way, and every wait for an engine, with `error`."""
         self.registry.close(error)
+        self.forwarding.abort(error)
         for exchange in list(self._open):
             exchange.abort(error)
 
-    async def _seated(
-        self, request: ChatRequest, prepared: ChatRequest, caller: str, held: AsyncExitStack
-    ) -> _Seat:
-        """Go on with the ask that waits for this request's results, else choose an engine.
+    async def _begun(
+        self, seat: Seat, keeper: RecordKeeper, held: AsyncExitStack
+    ) -> tuple[ChatFailover[Seat, Turn], Exchange]:
+        """Put the question."""
+        _sit(seat, keeper)
+        failover = self._failover(seat, keeper, held)
+        await failover.begin()
+        served = LateStages(partial(_stages_of, failover))
+        steps: list[Stage] = [served, LoginAdvice(failover.advised), seat.recalled]
+        # Notes come from the engine that serves in the end.
+        exchange = Exchange(replace(seat.request, notes=()), failover, steps, keeper)
+        self._open.add(exchange)
+        return failover, exchange
 
-        Args:
-            request: as the client sent it, without results of our making.
-            prepared: what is to be served.
-            caller: whose request it is.
-            held: owns what is taken.
-        """
-        back = returned(request.messages)
-        if (parked := self.lot.take(caller, back.latest, back.earlier)) is not None:
-            await held.enter_async_context(parked.held)
-            if (seat := self._resumed(prepared, back, parked)) is not None:
-                return seat
-            await parked.held.aclose()
-        if self.lot.has_known(caller, back.latest):
-            prepared = replace(prepared, notes=(*prepared.notes, _LOST))
-        return await self._leased(prepared, held)
-
-    def _resumed(self, request: ChatRequest, back: Returned, parked: Parked) -> _Seat | None:
-        """Give a parked ask its results; `None` when it is of no use."""
-        resolved = self._resolve(request, parked.slot)
-        pending = parked.ask.pending_calls
-        # It cannot change its model, or take results of calls that it did not make.
-        if resolved.model != parked.model or not back.latest <= pending:
-            return None
-        notes = (*resolved.notes, *back.notes)
-        resolved = replace(resolved, tool_route=parked.route, notes=notes)
-        results = {id_: result for id_, result in back.results.items() if id_ in pending}
-        try:
-            parked.ask.resume(resolved, results)
-        except LingmaError:
-            return None
-        return _Seat(request=resolved, slot=parked.slot, held=parked.held, ask=parked.ask)
-
-    async def _leased(self, request: ChatRequest, held: AsyncExitStack) -> _Seat:
-        """Choose an engine and lease it."""
-        await self.registry.wait_ready(self._options.startup_timeout)
-        own = await held.enter_async_context(AsyncExitStack())
-        slot = own.enter_context(self.registry.lease())
-        resolved = self._resolve(request, slot)
-        resolved = on_route(
-            resolved,
-            setting=self._options.tools.route,
-            takes_tools=slot.engine.native_tools,
-            learnt=slot.tool_routes.get(resolved.model),
-        )
-        return _Seat(request=resolved, slot=slot, held=own)
-
-    async def _turn(self, seat: _Seat) -> ToolAsk | DemandedAsk:
-        """Put the question, or go on with the one that was parked."""
-        request, reader = seat.request, partial(self._reader, seat.request)
-        attempt = AsyncExitStack()
-
-        async def put(*, firm: bool) -> ToolAsk:
-            await attempt.aclose()
-            question = for_engine(request, firm=firm)
-            try:
-                ask = await attempt.enter_async_context(seat.slot.engine.ask(question))
-            except LingmaError as error:
-                raise seat.slot.advised(error) from None
-            return ToolAsk(ask, reader(), question.notes[len(request.notes) :])
-
-        if seat.ask is not None:
-            first = ToolAsk(seat.ask, reader())
-        else:
-            await seat.held.enter_async_context(attempt)
-            first = await put(firm=False)
-        if request.tool_choice.mode not in (ToolMode.REQUIRED, ToolMode.NAMED):
-            return first
-        named = [tool for tool in request.tools if tool.name == request.tool_choice.name]
-        only = named or request.tools
-        # A parked ask is no question that can be put again: its tools have had their effects.
-        may_retry = seat.ask is None and is_described(request)
-        return DemandedAsk(
-            first,
-            partial(put, firm=True) if may_retry else None,
-            tool=only[0] if len(only) == 1 else None,
-            new_call_id=self._new_call_id,
-        )
-
-    def _reader(self, request: ChatRequest) -> ToolTextTransform | None:
-        if not is_described(request):
-            return None
-        return ToolTextTransform(
-            request.tools, new_call_id=self._new_call_id, parallel=request.parallel_tool_calls
-        )
-
-    def _learn(self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange) -> None:
-        seat.slot.answered += isinstance(exchange.end, Finished)
+    def _finished(
+        self, failover: ChatFailover[Seat, Turn], exchange: Exchange, caller: str
+    ) -> None:
+        """Keep what comes of an answer that was read to its end."""
+        seat, turn = failover.seat, failover.turn
+        seat.recalled.remember(exchange.end, turn.ask)
+        if isinstance(exchange.end, Finished):
+            failover.finished()
         if turn.learnt is not None:
             seat.slot.tool_routes[seat.request.model] = turn.learnt
+        self._park(seat, turn, exchange, caller)
 
-    def _park(
-        self, seat: _Seat, turn: ToolAsk | DemandedAsk, exchange: Exchange, caller: str
-    ) -> None:
+    def _failover(
+        self, seat: Seat, keeper: RecordKeeper, held: AsyncExitStack
+    ) -> ChatFailover[Seat, Turn]:
+        async def another(seat: Seat, error: LingmaError) -> Seat:
+            keeper.attempt_failed(error)
+            await seat.held.aclose()
+            new = await self._seating.elsewhere(seat, held, keeper.tried, keeper.away)
+            _sit(new, keeper)
+            return new
+
+        calls = FailoverCalls(
+            put=self._turns.put,
+            another=another,
+            begun=self.registry.begun,
+            heard=self.registry.heard,
+            sleep=asyncio.sleep,
+        )
+        return ChatFailover(seat, calls, self._options.retry)
+
+    def _park(self, seat: Seat, turn: Turn, exchange: Exchange, caller: str) -> None:
         """Move an ask that waits for results, and its lease, to the lot."""
         # Of several answers only one is continued: nobody could come back for the others.
         if seat.request.choices > 1 or not seat.request.results_have_ids:
@@ -294,17 +263,6 @@ class Gateway:
                     held=seat.held.pop_all(),
                 )
             )
-
-    def _resolve(self, request: ChatRequest, slot: Slot) -> ChatRequest:
-        resolved = resolve_model(
-            request,
-            slot.engine.models,
-            default=self._options.default_model,
-            default_mode=self._options.default_mode,
-        )
-        if slot.engine.reports_usage:
-            return resolved
-        return replace(resolved, notes=(*resolved.notes, _ESTIMATED))
 
     def _end_of(self, exchange: Exchange, keeper: RecordKeeper) -> str | None:
         match exchange.end:
@@ -322,17 +280,26 @@ class Gateway:
         notes = exchange.notes if exchange is not None else request.notes
         usage = exchange.usage if exchange is not None else None
         record = keeper.finish(end, notes, usage)
-        self._count(record, exchange)
+        self.reuse.note(record)
+        self.tallies.observe(record)
         self._on_record(record)
 
-    def _count(self, record: Record, exchange: Exchange | None) -> None:
-        totals = self.totals
-        totals.requests += 1
-        if exchange is not None and isinstance(exchange.end, Finished):
-            totals.success += 1
-        elif record.end == _CANCELLED:
-            totals.cancelled += 1
-        else:
-            totals.error += 1
-        if record.usage is not None:
-            totals.tokens_estimated += record.usage.input_tokens + record.usage.output_tokens
+
+def _sit(seat: Seat, keeper: RecordKeeper) -> None:
+    keeper.seated(seat.request.model, seat.slot.engine.name, seat.slot.generation)
+
+
+def _stages_of(failover: ChatFailover[Seat, Turn]) -> Sequence[Stage]:
+    seat = failover.seat
+    return stages(seat.request, native=seat.slot.engine.native_options)
+
+
+async def _listed(engine: Engine) -> Sequence[Model] | LingmaError:
+    try:
+        async with asyncio.timeout(_LIST_SECONDS):
+            return await engine.refresh_models()
+    except TimeoutError:
+        late = f"engine `{engine.name}` did not list its models in {_LIST_SECONDS:g} s"
+        return engine.models or LingmaError(ErrorKind.ENGINE_TIMEOUT, late)
+    except LingmaError as error:
+        return error

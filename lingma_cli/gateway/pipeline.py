@@ -47,13 +47,14 @@ def admitted(request: ChatRequest, options: ToolOptions) -> ChatRequest:
     return replace(request, messages=messages, notes=(*request.notes, *notes))
 
 
-def for_engine(request: ChatRequest, *, firm: bool = False) -> ChatRequest:
+def for_engine(request: ChatRequest, *, native: bool = False, firm: bool = False) -> ChatRequest:
     """Return what the engine is given: instructions of ours added, tools written out.
 
     What that costs is noted.
 
     Args:
         request: on its route.
+        native: the engine takes output formats itself.
         firm: put the demand for a call in firmer words.
     """
     system: list[str] = []
@@ -66,7 +67,7 @@ def for_engine(request: ChatRequest, *, firm: bool = False) -> ChatRequest:
         system.append(offer.text)
         notes += [Note.of(NoteCode.TOOLS_SHORTENED)] if offer.shortened else []
         messages = tuple(_written_out(messages))
-    if request.output_format is not None:
+    if request.output_format is not None and not native:
         system.append(output_format.instruction(request.output_format))
     added = (Message(role=Role.SYSTEM, parts=(TextPart(text=text),)) for text in system)
     return replace(request, messages=(*added, *messages), notes=(*request.notes, *notes))
@@ -77,13 +78,20 @@ def is_described(request: ChatRequest) -> bool:
     return bool(request.tools) and request.tool_route is not ToolRoute.NATIVE
 
 
-def stages(request: ChatRequest) -> list[Stage]:
-    """Return what the answer's events go through after its tools have been read."""
+def stages(request: ChatRequest, *, native: bool = False) -> list[Stage]:
+    """Return what the answer's events go through after its tools have been read.
+
+    Args:
+        request: on its route.
+        native: the engine takes stop sequences, token limits and output formats itself.
+    """
     chosen: list[Stage] = []
     if not request.parallel_tool_calls:
         chosen.append(SingleCall())
     if not request.show_reasoning:
         chosen.append(HiddenReasoning())
+    if native:
+        return chosen
     if request.sampling.stop:
         chosen.append(StopSequences(request.sampling.stop))
     if request.sampling.max_tokens is not None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from lingma_cli.core.events import Usage
+from lingma_cli.core.gaps import GapCounter
 from lingma_cli.core.notes import Note, codes
-from lingma_cli.core.record import Attempt, Record, Timings
-from lingma_cli.errors import LingmaError
+from lingma_cli.core.record import Attempt, Record, Reuse, ReuseReason, Timings
+from lingma_cli.errors import ErrorKind, LingmaError
 
 _log: Final = logging.getLogger(__name__)
+_AWAY: Final = ErrorKind.ENGINE_UNAVAILABLE.value
 
 Clock = Callable[[], float]
 
@@ -35,11 +37,38 @@ class RecordKeeper:
         self.leased: float | None = None
         self.first_event: float | None = None
         self.model = ""
+        self.reuse = Reuse(reason=ReuseReason.NOT_SEATED)
         self.attempts: list[Attempt] = []
+        self._gaps = GapCounter()
 
     def now(self) -> float:
         """Return seconds since the request entered."""
         return self._clock() - self._entered
+
+    @property
+    def tried(self) -> Collection[str]:
+        """Names of the engines that were asked."""
+        return {attempt.engine for attempt in self.attempts}
+
+    @property
+    def away(self) -> Collection[str]:
+        """Names of those of them that were not there, and may be back."""
+        were_there = {one.engine for one in self.attempts if one.error != _AWAY}
+        return {name for name in self.tried if name not in were_there}
+
+    def seated(self, model: str, engine: str, generation: int) -> None:
+        """Note that an attempt begins; the first one ends the wait for an engine."""
+        self.model = model
+        if self.leased is None:
+            self.leased = self.now()
+        self.attempts.append(Attempt(engine=engine, generation=generation))
+
+    def heard(self) -> None:
+        """Note that events have come."""
+        now = self.now()
+        if self.first_event is None:
+            self.first_event = now
+        self._gaps.mark(now)
 
     def attempt_failed(self, error: LingmaError) -> None:
         """Note what the last attempt ended with, if there was one."""
@@ -56,12 +85,13 @@ class RecordKeeper:
             engine=self.attempts[-1].engine if self.attempts else "",
             notes=tuple(notes),
             attempts=tuple(self.attempts),
-            reuse="new session",
+            reuse=self.reuse,
             timings=Timings(
                 queued=self.queued,
                 leased=self.leased,
                 first_event=self.first_event,
                 total=self.now(),
+                gaps=self._gaps.gaps(),
             ),
             usage=usage,
             end=end,
@@ -88,7 +118,14 @@ def _flat(record: Record) -> dict[str, Any]:
         "end": record.end,
         "notes": ",".join(codes(record.notes)),
         "attempts": len(record.attempts),
-        "reuse": record.reuse,
+        "tried": ",".join(map(_life, record.attempts)),
+        "reuse": str(record.reuse),
         "input_tokens": usage.input_tokens if usage else None,
         "output_tokens": usage.output_tokens if usage else None,
     } | {name: round(value, 4) for name, value in seconds.items() if value is not None}
+
+
+def _life(attempt: Attempt) -> str:
+    """Return an attempt as `engine#generation`, and what it failed with."""
+    told = f"{attempt.engine}#{attempt.generation}"
+    return f"{told}:{attempt.error}" if attempt.error else told

@@ -21,14 +21,25 @@ def on_route(
     """
     if not request.tools:
         return request
-    if takes_tools:
-        return replace(request, tool_route=ToolRoute.NATIVE)
-    if setting == "native" or (setting == "auto" and learnt is ToolRoute.NATIVE):
+    route = route_for(setting=setting, takes_tools=takes_tools, learnt=learnt)
+    if route is ToolRoute.NATIVE:
         # Lingma's own tool events come in agent mode.
-        return replace(request, tool_route=ToolRoute.NATIVE, mode=AskMode.AGENT)
-    is_known = setting == "prompt" or learnt is ToolRoute.PROMPT
-    return replace(
-        request,
-        tool_route=ToolRoute.PROMPT if is_known else ToolRoute.BOTH,
-        notes=(*request.notes, Note.of(NoteCode.TOOLS_EMULATED)),
-    )
+        mode = request.mode if takes_tools else AskMode.AGENT
+        return replace(request, tool_route=route, mode=mode)
+    notes = (*request.notes, Note.of(NoteCode.TOOLS_EMULATED))
+    return replace(request, tool_route=route, notes=notes)
+
+
+def route_for(*, setting: str, takes_tools: bool, learnt: ToolRoute | None) -> ToolRoute:
+    """Return the way that tools take now; `BOTH` until one is known to work.
+
+    Args:
+        setting: see `on_route`.
+        takes_tools: see `on_route`.
+        learnt: see `on_route`.
+    """
+    if setting == "prompt":
+        return ToolRoute.PROMPT
+    if setting == "native" or takes_tools:
+        return ToolRoute.NATIVE
+    return learnt or ToolRoute.BOTH

@@ -173,6 +173,7 @@ class Body(msgspec.Struct):
     n: int | None = None
     user: str | None = None
     safety_identifier: str | None = None
+    session_id: str | None = None
     # Read and left alone: they concern OpenAI's own bookkeeping and change no answer.
     store: Any = None
     metadata: Any = None

@@ -22,6 +22,7 @@ from lingma_cli.core.chat import (
     Role,
     Sampling,
     TextPart,
+    Thread,
     Tool,
     ToolChoice,
     ToolMode,
@@ -83,20 +84,28 @@ def parse(body: bytes) -> ChatRequest:
         sampling=_sampling(shape),
         reasoning_effort=shape.reasoning_effort or effort,
         output_format=_output_format(shape.response_format),
-        choices=_choices(shape.n),
+        choices=_choices(shape),
         stream=bool(shape.stream),
         include_usage=bool(shape.stream_options and shape.stream_options.include_usage),
         user=shape.safety_identifier or shape.user,
         extras={NAME: extras(value, Body)} | ({LEGACY: {}} if is_legacy else {}),
+        thread=_thread(shape.session_id),
         notes=tuple(notes),
     )
 
 
-def _choices(n: int | None) -> int:
-    wanted = 1 if n is None else n
+def _choices(shape: Body) -> int:
+    wanted = 1 if shape.n is None else shape.n
     if not 1 <= wanted <= MAX_CHOICES:
         raise invalid(f"between 1 and {MAX_CHOICES} choices can be asked for", param="n")
+    if shape.session_id and wanted > 1:
+        raise invalid("a session goes on with one answer only", param="n")
     return wanted
+
+
+def _thread(session_id: str | None) -> Thread | None:
+    # Ours and not OpenAI's: the stored conversation that goes on. Its id may be left empty.
+    return Thread(conversation_id=session_id, store=False) if session_id else None
 
 
 def _messages(items: Sequence[BodyMessage], notes: list[Note]) -> Iterator[Message]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final
 
-from lingma_cli.client import Answer
+from lingma_cli.client.server import Answer
 from lingma_cli.core.collect import Collector
 from lingma_cli.core.events import BlockClosed
 from lingma_cli.core.notes import NoteCode

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
-from lingma_cli.client import Answer, ListedModel
+from lingma_cli.client.server import Answer, ListedModel
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.protocols.client.openai_chat import Turn
 from lingma_cli.repl import transcript

@@ -1,10 +1,14 @@
-"""A request body, read up to a limit."""
+"""A request body, read up to a limit: as bytes or as a JSON object."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.protocols.fields import decode_object
 
 
 class ClientLeftError(Exception):
@@ -44,6 +48,20 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces)
+
+
+async def read_object(request: Request, limit: int) -> dict[str, Any]:
+    """Return the JSON object in a request's body; an empty body is an empty one.
+
+    Args:
+        request: whose body was not read yet.
+        limit: bytes.
+
+    Raises:
+        LingmaError: see `read_body`; or it is no JSON object.
+        ClientLeftError: the client went away.
+    """
+    return decode_object(await read_body(request.scope, request.receive, limit) or b"{}")
 
 
 def _too_large(limit: int) -> LingmaError:

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.protocols.fields import decode_object, invalid
+from lingma_cli.protocols.fields import invalid
 from lingma_cli.protocols.openai_responses_input import normalised, read_items, stored_items
-from lingma_cli.server.bodies import read_body
+from lingma_cli.server.bodies import read_object
+from lingma_cli.server.doors import caller_of
 from lingma_cli.server.house import House
 from lingma_cli.server.pages import page_of
 from lingma_cli.server.replies import json_app
+from lingma_cli.server.threads import unknown
 from lingma_cli.sessions.stored import Json, ResponseStore, StoredConversation
 
 
@@ -35,10 +36,10 @@ class ConversationRoutes:
 
     async def create(self, request: Request) -> ASGIApp:
         """Begin a conversation, perhaps with items."""
-        body = await self._body(request)
+        body = await read_object(request, self._house.body_limit)
         conversation = StoredConversation(
             id=f"conv_{self._house.new_id()}",
-            owner=_owner(request),
+            owner=caller_of(request),
             created=int(self._house.wall_clock()),
             metadata=_metadata(body),
         )
@@ -52,7 +53,7 @@ class ConversationRoutes:
 
     async def update(self, request: Request) -> ASGIApp:
         """Replace the metadata of a conversation."""
-        metadata = _metadata(await self._body(request))
+        metadata = _metadata(await read_object(request, self._house.body_limit))
         found = await self._store.update_conversation(*_key(request), metadata)
         return json_app(_shown(_found(found, request)))
 
@@ -60,7 +61,7 @@ class ConversationRoutes:
         """Forget a conversation; its responses stay."""
         owner, conversation_id = _key(request)
         if not await self._store.delete_conversation(owner, conversation_id):
-            raise _unknown(conversation_id)
+            raise unknown(conversation_id)
         return json_app({"id": conversation_id, "object": "conversation.deleted", "deleted": True})
 
     async def items(self, request: Request) -> ASGIApp:
@@ -70,12 +71,12 @@ class ConversationRoutes:
 
     async def add_items(self, request: Request) -> ASGIApp:
         """Add items to a conversation."""
-        items = self._items(await self._body(request))
+        items = self._items(await read_object(request, self._house.body_limit))
         if not items:
             raise invalid("at least one item is needed", param="items")
         owner, conversation_id = _key(request)
         if not await self._store.add_items(owner, conversation_id, items):
-            raise _unknown(conversation_id)
+            raise unknown(conversation_id)
         return json_app(page_of(items, {"order": "asc", "limit": "100"}))
 
     async def item(self, request: Request) -> ASGIApp:
@@ -83,19 +84,15 @@ class ConversationRoutes:
         item_id = request.path_params["item_id"]
         found = await self._store.item(*_key(request), item_id)
         if found is None:
-            raise _unknown(item_id)
+            raise unknown(item_id)
         return json_app(found)
 
     async def delete_item(self, request: Request) -> ASGIApp:
         """Remove one item; the conversation as it is then is the answer."""
         item_id = request.path_params["item_id"]
         if not await self._store.delete_item(*_key(request), item_id):
-            raise _unknown(item_id)
+            raise unknown(item_id)
         return await self.get(request)
-
-    async def _body(self, request: Request) -> Mapping[str, Any]:
-        raw = await read_body(request.scope, request.receive, self._house.body_limit)
-        return decode_object(raw or b"{}")
 
     def _items(self, body: Mapping[str, Any]) -> Sequence[Json]:
         items = [] if body.get("items") is None else body["items"]
@@ -107,13 +104,8 @@ class ConversationRoutes:
         return stored_items(wanted, self._house.new_id)
 
 
-def _owner(request: Request) -> str:
-    owner: str = request.scope["state"]["caller"]
-    return owner
-
-
 def _key(request: Request) -> tuple[str, str]:
-    return _owner(request), request.path_params["conversation_id"]
+    return caller_of(request), request.path_params["conversation_id"]
 
 
 def _metadata(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -137,9 +129,5 @@ T = TypeVar("T")
 
 def _found(found: T | None, request: Request) -> T:
     if found is None:
-        raise _unknown(request.path_params["conversation_id"])
+        raise unknown(request.path_params["conversation_id"])
     return found
-
-
-def _unknown(id_: str) -> LingmaError:
-    return LingmaError(ErrorKind.NOT_FOUND, f"nothing is stored under `{id_[:100]}` for this key")

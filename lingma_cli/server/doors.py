@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lingma_cli.auth.keys import KeyRing, Tier, caller_label
@@ -241,7 +242,7 @@ class KeyGuard:
         self._silent_until = -float("inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with `scope["state"]["caller"]`, or answer 401."""
+        """Pass the request on with what `caller_of` tells, or answer 401."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -253,7 +254,7 @@ class KeyGuard:
             if presented is None or not self._keys.allows(tier, presented):
                 self._log_failure()
                 await send_error(
-                    scope, send, _unauthenticated(), [(b"www-authenticate", b"Bearer")]
+                    scope, send, _unauthenticated(tier), [(b"www-authenticate", b"Bearer")]
                 )
                 return
             caller = caller_label(presented)
@@ -270,6 +271,12 @@ class KeyGuard:
         self._silent_until = now + _LOG_EVERY
 
 
+def caller_of(request: Request) -> str:
+    """Return the label of the key with which a request came through the `KeyGuard`."""
+    caller: str = request.scope["state"]["caller"]
+    return caller
+
+
 def _presented_key(scope: Scope) -> bytes | None:
     """Return the one key in the headers; none if there is none, or more than one reading."""
     bearers = _values(scope, b"authorization")
@@ -283,9 +290,10 @@ def _presented_key(scope: Scope) -> bytes | None:
     return keys.pop() if len(keys) == 1 else None
 
 
-def _unauthenticated() -> LingmaError:
+def _unauthenticated(tier: Tier) -> LingmaError:
+    is_users = tier is Tier.API
     return LingmaError(
         ErrorKind.UNAUTHENTICATED,
         "a valid key is needed: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`",
-        hint="run `lingma key show`",
+        hint=f"run `lingma key show{'' if is_users else ' --admin'}`",
     )

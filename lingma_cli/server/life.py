@@ -50,7 +50,7 @@ def bind(host: str, port: int) -> socket.socket:
             raise LingmaError(
                 ErrorKind.PORT_IN_USE,
                 f"port {port} is in use{_owner(port)}",
-                hint=f"run `lingma serve --port {port + 1}`, or `--port 0` for any free one",
+                hint=f"give it `--port {port + 1}`, or `--port 0` for any free one",
             ) from None
         raise LingmaError(
             ErrorKind.USAGE, f"cannot listen on `{host}` port {port}: {error.strerror}"

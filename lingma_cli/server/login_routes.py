@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import msgspec
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from lingma_cli.auth.bundles.bundle import pack, to_text
-from lingma_cli.control.logins import Logins, LoginView, Post
-from lingma_cli.server.replies import json_app, send_json
+from lingma_cli.control.logins import LoginView
+from lingma_cli.server.house import House
+from lingma_cli.server.replies import json_app
 
 
 class LoginRoutes:
     """The handlers; the query's `instance` or `account` names which one is meant.
 
     Args:
-        logins: sees to them.
+        house: what every handler needs.
     """
 
-    def __init__(self, logins: Logins) -> None:
-        self._logins = logins
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._logins = house.logins
 
     async def status(self, _: Request) -> ASGIApp:
         """Tell the state of every login."""
@@ -27,24 +28,27 @@ class LoginRoutes:
 
     async def start(self, request: Request) -> ASGIApp:
         """Begin a login, and tell the state at the beginning."""
-        view = await self._logins.start(self._meant(request))
-        return json_app({"instances": [_shown(view)]})
+        instance, account = _meant(request)
+        recruit = None if instance else await self._logins.recruit(account)
+        if recruit is not None:
+            self._house.fleet.join(recruit.slot)
+            return json_app({"instances": [_shown(self._logins.view(recruit))]})
+        views = await self._logins.start(instance=instance, account=account)
+        return json_app({"instances": [*map(_shown, views)]})
 
     async def export(self, request: Request) -> ASGIApp:
         """Return a login as a bundle."""
-        bundle = await self._logins.export(self._meant(request))
-        body = msgspec.json.encode({"bundle_b64": to_text(pack(bundle))})
+        if not self._house.is_demo:
+            self._house.check_trust("export logins")
+        instance, account = _meant(request)
+        bundle = await self._logins.export(self._logins.find(instance=instance, account=account))
+        told = {"bundle_b64": to_text(pack(bundle))}
+        return json_app(told, headers=[(b"cache-control", b"no-store")])
 
-        async def reply(_scope: Scope, _receive: Receive, send: Send) -> None:
-            await send_json(send, 200, body, [(b"cache-control", b"no-store")])
 
-        return reply
-
-    def _meant(self, request: Request) -> Post:
-        query = request.query_params
-        return self._logins.find(
-            instance=query.get("instance", ""), account=query.get("account", "")
-        )
+def _meant(request: Request) -> tuple[str, str]:
+    query = request.query_params
+    return query.get("instance", ""), query.get("account", "")
 
 
 def _shown(view: LoginView) -> dict[str, str | int | None]:

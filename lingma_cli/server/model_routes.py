@@ -39,21 +39,22 @@ class ModelRoutes:
     async def list(self, request: Request) -> ASGIApp:
         """List what the engines offer now."""
         models = await self._gateway.models()
-        if "anthropic-version" in request.headers:
-            return json_app(self._anthropic_list(models))
+        writers = [model for model in models if model.kind == "llm"]
+        if _is_anthropic(request):
+            return json_app(self._anthropic_list(writers))
         data = [self._openai(model) for model in models]
-        catalogue = [_codex(model, place) for place, model in enumerate(models)]
+        catalogue = [_codex(model, place) for place, model in enumerate(writers)]
         return json_app({"object": "list", "data": data, "models": catalogue})
 
     async def one(self, request: Request) -> ASGIApp:
         """Return one model by its key."""
-        key = request.path_params["model"]
-        for model in await self._gateway.models():
+        key, shown = request.path_params["model"], self._openai
+        models = await self._gateway.models()
+        if _is_anthropic(request):
+            shown, models = self._anthropic, [one for one in models if one.kind == "llm"]
+        for model in models:
             if model.key == key:
-                asked_as_anthropic = "anthropic-version" in request.headers
-                return json_app(
-                    self._anthropic(model) if asked_as_anthropic else self._openai(model)
-                )
+                return json_app(shown(model))
         raise LingmaError(ErrorKind.NOT_FOUND, f"there is no model `{key[:100]}`", param="model")
 
     def _openai(self, model: Model) -> dict[str, Any]:
@@ -63,6 +64,7 @@ class ModelRoutes:
             "created": self._started,
             "owned_by": "lingma",
             "name": model.name,
+            "kind": model.kind,
             "capabilities": {"vision": model.vision, "reasoning": model.reasoning},
             "tools": self._gateway.tool_route(model.key),
         }
@@ -92,6 +94,10 @@ class ModelRoutes:
             "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "max_input_tokens": model.context_tokens or None,
         }
+
+
+def _is_anthropic(request: Request) -> bool:
+    return "anthropic-version" in request.headers
 
 
 def _codex(model: Model, place: int) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def only_server(paths: Paths) -> Iterator[None]:
             raise LingmaError(
                 ErrorKind.ALREADY_RUNNING,
                 f"a server already runs for this home{whereabouts}",
-                hint="stop it, or give this one a home of its own with `LINGMA_HOME`",
+                hint="run `lingma gateway stop`, or give this one another home by `LINGMA_HOME`",
             )
         # One that was killed could not remove its own, and with the lock held it would count.
         paths.server_file.unlink(missing_ok=True)
@@ -62,17 +62,21 @@ def announce(paths: Paths, server: ServerFile) -> None:
     write_private(paths.server_file, msgspec.json.encode(server).decode())
 
 
+def is_served(paths: Paths) -> bool:
+    """Tell whether somebody holds the server lock; that server may not be up yet, or any more."""
+    try:
+        with opened(paths.server_lock, os.O_RDONLY) as descriptor:
+            return not try_lock(descriptor, shared=True)
+    except OSError:
+        return False
+
+
 def find_server(paths: Paths) -> ServerFile | None:
     """Return what the running server says of itself, `None` if none runs or it is not up yet.
 
     The server file counts only while somebody holds the server lock.
     """
-    try:
-        with opened(paths.server_lock, os.O_RDONLY) as descriptor:
-            nobody_serves = try_lock(descriptor, shared=True)
-    except OSError:
-        return None
-    return None if nobody_serves else _read(paths.server_file)
+    return _read(paths.server_file) if is_served(paths) else None
 
 
 def _read(path: Path) -> ServerFile | None:

@@ -16,6 +16,7 @@ from lingma_cli.errors import FACES, LingmaError
 from lingma_cli.protocols import anthropic_messages
 from lingma_cli.protocols.openai_error import encode_error
 from lingma_cli.protocols.registry import PROTOCOLS
+from lingma_cli.protocols.worker_error import encode_worker_error, is_worker_path
 
 HeaderPair = tuple[bytes, bytes]
 
@@ -54,11 +55,18 @@ async def send_body(
     await send({"type": "http.response.body", "body": body})
 
 
-def json_app(value: Any) -> ASGIApp:
+def json_app(value: Any, status: int = 200, headers: Iterable[HeaderPair] = ()) -> ASGIApp:
     """Return the answer with `value` as JSON."""
+    return body_app(msgspec.json.encode(value), JSON, headers, status)
+
+
+def body_app(
+    body: bytes, content_type: bytes, headers: Iterable[HeaderPair] = (), status: int = 200
+) -> ASGIApp:
+    """Return the answer with `body` as a whole."""
 
     async def reply(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_json(send, 200, msgspec.json.encode(value))
+        await send_body(send, status, body, content_type, headers)
 
     return reply
 
@@ -76,7 +84,7 @@ async def send_error(
     """Answer with `error`: status and retry advice by its row in `FACES`.
 
     The envelope is that of the protocol served at the request's path or above it, or that the
-    request's headers speak; OpenAI's elsewhere.
+    request's headers speak, or that of worker routes; OpenAI's elsewhere.
     """
     encode = _encoder(scope)
     advice = [*error_headers(error), *headers]
@@ -87,6 +95,8 @@ def _encoder(scope: Scope) -> Callable[[LingmaError], bytes]:
     path: str = scope["path"]
     if path in _ENCODERS:
         return _ENCODERS[path]
+    if is_worker_path(path):
+        return encode_worker_error
     below = any(path.startswith(f"{base}/") for base in _ANTHROPIC.paths)
     if below or any(name == b"anthropic-version" for name, _ in scope["headers"]):
         return _ANTHROPIC.encode_error

@@ -6,7 +6,6 @@ Source: OpenAI API reference, "Responses" (create, get, delete, cancel, list inp
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -29,13 +28,14 @@ from lingma_cli.protocols.openai_responses_object import (
     status_of,
 )
 from lingma_cli.server.bodies import read_body
+from lingma_cli.server.doors import caller_of
 from lingma_cli.server.exchange_response import Envelope, ExchangeResponse
 from lingma_cli.server.house import House
 from lingma_cli.server.pages import page_of
 from lingma_cli.server.replies import json_app
+from lingma_cli.server.threads import history_of, kept, unknown
 from lingma_cli.sessions.stored import Json, ResponseStore, StoredResponse
 
-_log: Final = logging.getLogger(__name__)
 # A cancel waits so long for the end, which a client that does not read can hold up.
 _END_SECONDS: Final = 5.0
 
@@ -68,9 +68,8 @@ class ResponseRoutes:
 
     async def create(self, request: Request) -> ASGIApp:
         """Answer, going on from what is stored and storing what comes of it."""
-        house, state = self._house, request.scope["state"]
+        house, owner = self._house, caller_of(request)
         body = await read_body(request.scope, request.receive, house.body_limit)
-        owner: str = state["caller"]
         asked = await self._continued(openai_responses.parse(body), owner)
         response_id, created = house.new_id(), int(house.wall_clock())
         key = (owner, f"resp_{response_id}")
@@ -79,9 +78,10 @@ class ResponseRoutes:
         async def opened() -> AsyncIterator[Exchange]:
             async with house.gateway.open(
                 asked,
-                request_id=state["request_id"],
+                request_id=request.scope["state"]["request_id"],
                 protocol=openai_responses.NAME,
                 caller=owner,
+                headers=request.headers,
             ) as exchange:
                 ended = asyncio.get_running_loop().create_future()
                 self._running[key] = _Running(
@@ -116,7 +116,7 @@ class ResponseRoutes:
         """Forget a stored response."""
         owner, response_id = self._key(request)
         if self._store is None or not await self._store.delete_response(owner, response_id):
-            raise _unknown(response_id)
+            raise unknown(response_id)
         return json_app({"id": response_id, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> ASGIApp:
@@ -143,7 +143,7 @@ class ResponseRoutes:
         owner, response_id = self._key(request)
         chain = await self._store.chain(owner, response_id) if self._store else None
         if chain is None:
-            raise _unknown(response_id)
+            raise unknown(response_id)
         items = [*_history(chain[:-1]), *chain[-1].input_items]
         return json_app(page_of(items, request.query_params))
 
@@ -156,13 +156,10 @@ class ResponseRoutes:
         if thread.previous_id is not None:
             chain = await self._store.chain(owner, thread.previous_id) if self._store else None
             if chain is None:
-                raise _unknown(thread.previous_id, "previous_response_id")
+                raise unknown(thread.previous_id, "previous_response_id")
             history = _history(chain)
         elif thread.conversation_id is not None:
-            found = await self._store.items(owner, thread.conversation_id) if self._store else None
-            if found is None:
-                raise _unknown(thread.conversation_id, "conversation")
-            history = found
+            history = await history_of(self._store, owner, thread.conversation_id, "conversation")
         known = {item.get("id") for item in history}
         wanted = [item_id for item_id in references(asked) if item_id not in known]
         referenced = {item_id: await self._item(owner, item_id) for item_id in wanted}
@@ -198,37 +195,30 @@ class ResponseRoutes:
         )
         items = stored_items(thread.items, self._house.new_id)
         added = [*items, *body["output"]] if thread.conversation_id and not answer.error else []
-        try:
-            if thread.store:
-                await store.save(
-                    StoredResponse(
-                        id=body["id"],
-                        owner=owner,
-                        created=created,
-                        body=body,
-                        input_items=items,
-                        previous_id=thread.previous_id,
-                        conversation_id=thread.conversation_id,
-                    ),
-                    added,
-                )
-            elif thread.conversation_id:
-                await store.add_items(owner, thread.conversation_id, added)
-        except LingmaError as error:
-            # The answer itself is good, and its client is waiting for it.
-            _log.warning("a response could not be stored: %s", error)
-            running = self._running.get((owner, body["id"]))
-            if running is not None:
-                running.exchange.remark(Note(code=NoteCode.NOT_STORED, text=error.message))
+        running = self._running.get((owner, body["id"]))
+        exchange = running.exchange if running is not None else None
+        if thread.store:
+            stored = StoredResponse(
+                id=body["id"],
+                owner=owner,
+                created=created,
+                body=body,
+                input_items=items,
+                previous_id=thread.previous_id,
+                conversation_id=thread.conversation_id,
+            )
+            await kept(store.save(stored, added), exchange)
+        elif thread.conversation_id:
+            await kept(store.add_items(owner, thread.conversation_id, added), exchange)
 
     def _key(self, request: Request) -> tuple[str, str]:
-        return request.scope["state"]["caller"], request.path_params["response_id"]
+        return caller_of(request), request.path_params["response_id"]
 
     async def _stored(self, request: Request) -> StoredResponse:
         owner, response_id = self._key(request)
         found = await self._store.response(owner, response_id) if self._store else None
         if found is None:
-            raise _unknown(response_id)
+            raise unknown(response_id)
         return found
 
 
@@ -239,9 +229,3 @@ def _history(chain: Sequence[StoredResponse]) -> list[Mapping[str, Any]]:
         output: Any = stored.body.get("output", ())
         items += [*stored.input_items, *output]
     return items
-
-
-def _unknown(id_: str, param: str | None = None) -> LingmaError:
-    return LingmaError(
-        ErrorKind.NOT_FOUND, f"nothing is stored under `{id_[:100]}` for this key", param=param
-    )

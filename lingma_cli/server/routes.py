@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from lingma_cli.auth.keys import Tier
 from lingma_cli.control.registry import EngineState
@@ -16,12 +16,19 @@ from lingma_cli.protocols.registry import PROTOCOLS
 from lingma_cli.protocols.wire import WireProtocol
 from lingma_cli.server.bodies import read_body
 from lingma_cli.server.conversation_routes import ConversationRoutes
+from lingma_cli.server.doors import caller_of
 from lingma_cli.server.exchange_response import Envelope, ExchangeResponse
+from lingma_cli.server.forward_routes import ForwardRoutes
 from lingma_cli.server.house import House
 from lingma_cli.server.login_routes import LoginRoutes
+from lingma_cli.server.management_routes import BASE, ManagementRoutes
+from lingma_cli.server.metric_routes import MetricRoutes
 from lingma_cli.server.model_routes import ModelRoutes
-from lingma_cli.server.replies import json_app, send_body
+from lingma_cli.server.replies import json_app
 from lingma_cli.server.response_routes import ResponseRoutes
+from lingma_cli.server.session_routes import SessionRoutes
+from lingma_cli.server.threads import Threads
+from lingma_cli.server.worker_routes import WorkerRoutes
 from lingma_cli.sessions.stored import ResponseStore
 from lingma_cli.transforms.counting import count_tokens
 
@@ -41,8 +48,11 @@ class Endpoint:
 def endpoints(house: House, store: ResponseStore | None) -> tuple[Endpoint, ...]:
     """Return the table of all paths; `store` keeps responses, `None` keeps none."""
     views = _Views(house.gateway)
-    logins = LoginRoutes(house.logins)
+    logins = LoginRoutes(house)
+    metrics = MetricRoutes(house.gateway)
     models = ModelRoutes(house.gateway, started=int(house.wall_clock()))
+    forwards = ForwardRoutes(house, house.gateway.forwarding)
+    threads = Threads(store, new_id=house.new_id, wall_clock=house.wall_clock)
     stateless = [one for one in PROTOCOLS if one is not openai_responses.PROTOCOL]
     return (
         _endpoint("GET", "/healthz", Tier.NONE, views.health),
@@ -50,15 +60,20 @@ def endpoints(house: House, store: ResponseStore | None) -> tuple[Endpoint, ...]
         _endpoint("GET", "/v1/models", Tier.API, models.list),
         _endpoint("GET", "/v1/models/{model:path}", Tier.API, models.one),
         *(
-            _endpoint("POST", path, Tier.API, _chat(house, protocol))
+            _endpoint("POST", path, Tier.API, _chat(house, protocol, threads))
             for protocol in stateless
             for path in protocol.paths
         ),
         _endpoint("POST", "/v1/messages/count_tokens", Tier.API, _count_tokens(house)),
+        _endpoint("POST", "/v1/completions", Tier.API, forwards.completions),
+        _endpoint("POST", "/v1/embeddings", Tier.API, forwards.embeddings),
         *_responses(ResponseRoutes(house, store)),
         *(_conversations(ConversationRoutes(house, store)) if store is not None else ()),
-        _endpoint("GET", "/metrics", Tier.METRICS, views.metrics),
-        _endpoint("GET", "/internal/stats", Tier.ADMIN, views.stats),
+        *_sessions(SessionRoutes(house, store)),
+        _endpoint("GET", "/metrics", Tier.METRICS, metrics.metrics),
+        *_management(ManagementRoutes(house)),
+        *_workers(WorkerRoutes(house)),
+        _endpoint("GET", "/internal/stats", Tier.ADMIN, metrics.stats),
         _endpoint("GET", "/internal/auto-login/status", Tier.ADMIN, logins.status),
         _endpoint("POST", "/internal/auto-login/start", Tier.ADMIN, logins.start),
         _endpoint("POST", "/internal/session/export", Tier.ADMIN, logins.export),
@@ -93,23 +108,77 @@ def _conversations(routes: ConversationRoutes) -> Iterator[Endpoint]:
     yield _endpoint("DELETE", item, Tier.API, routes.delete_item)
 
 
-def _chat(house: House, protocol: WireProtocol) -> Handler:
+def _sessions(routes: SessionRoutes) -> Iterator[Endpoint]:
+    base = "/sessions"
+    one = f"{base}/{{session_id}}"
+    yield _endpoint("GET", base, Tier.API, routes.list)
+    yield _endpoint("POST", base, Tier.API, routes.create)
+    yield _endpoint("POST", f"{base}/cleanup", Tier.API, routes.cleanup)
+    yield _endpoint("GET", one, Tier.API, routes.get)
+    yield _endpoint("DELETE", one, Tier.API, routes.delete)
+    yield _endpoint("POST", f"{one}/clear", Tier.API, routes.clear)
+    yield _endpoint("PATCH", f"{one}/title", Tier.API, routes.rename)
+
+
+def _management(routes: ManagementRoutes) -> Iterator[Endpoint]:
+    one = f"{BASE}/engines/{{engine_id}}"
+    for method, path, handler in (
+        ("GET", BASE, routes.map),
+        ("GET", f"{BASE}/engines", routes.engines),
+        ("POST", f"{BASE}/engines", routes.start),
+        ("POST", f"{BASE}/engines/start", routes.start),
+        ("POST", f"{BASE}/engines/register", routes.register),
+        ("POST", f"{BASE}/engines/prune", routes.prune),
+        ("DELETE", one, routes.stop),
+        ("POST", f"{one}/stop", routes.stop),
+        ("POST", f"{one}/drain", routes.drain),
+        ("POST", f"{one}/restart", routes.restart),
+        ("GET", f"{one}/logs", routes.logs),
+        ("GET", f"{BASE}/backends", routes.backends),
+        ("GET", f"{BASE}/gpu", routes.gpu),
+        ("GET", f"{BASE}/status", routes.status),
+        ("POST", f"{BASE}/thaw", routes.thaw),
+        ("GET", "/internal/models/raw", routes.raw_models),
+    ):
+        yield _endpoint(method, path, Tier.ADMIN, handler)
+
+
+def _workers(routes: WorkerRoutes) -> Iterator[Endpoint]:
+    one = "/workers/{worker_id}"
+    for method, path, handler in (
+        ("GET", "/workers", routes.list),
+        ("POST", "/workers", routes.add),
+        ("GET", one, routes.get),
+        ("PUT", one, routes.change),
+        ("DELETE", one, routes.remove),
+        ("POST", "/add_worker", routes.add_by_url),
+        ("GET", "/list_workers", routes.urls),
+        ("POST", "/remove_worker", routes.remove_by_url),
+    ):
+        yield _endpoint(method, path, Tier.ADMIN, handler)
+
+
+def _chat(house: House, protocol: WireProtocol, threads: Threads) -> Handler:
     async def chat(request: Request) -> ASGIApp:
         body = await read_body(request.scope, request.receive, house.body_limit)
-        parsed = protocol.parse(body)
-        state = request.scope["state"]
+        caller = caller_of(request)
+        turn = await threads.turn(protocol.parse(body), caller)
         envelope = Envelope(
             protocol=protocol,
-            request=parsed,
+            request=turn.request,
             response_id=house.new_id(),
             created=int(house.wall_clock()),
+            remember=turn.remember,
         )
         return ExchangeResponse(
-            lambda: house.gateway.open(
-                parsed,
-                request_id=state["request_id"],
-                protocol=protocol.name,
-                caller=state["caller"],
+            lambda: turn.within(
+                house.gateway.open(
+                    turn.request,
+                    request_id=request.scope["state"]["request_id"],
+                    protocol=protocol.name,
+                    caller=caller,
+                    headers=request.headers,
+                )
             ),
             envelope,
             house.patience,
@@ -144,67 +213,3 @@ class _Views:
         return json_app(
             {"ok": True, "pool_size": len(slots), "pool_ready": ready, "instances": instances}
         )
-
-    async def stats(self, _: Request) -> ASGIApp:
-        gateway = self._gateway
-        admission, totals = gateway.admission, gateway.totals
-        pool = [
-            {
-                "name": slot.engine.name,
-                "state": slot.state.value,
-                "generation": slot.generation,
-                "in_flight": slot.in_flight,
-                "last_error": slot.last_error.message if slot.last_error else None,
-                "account": slot.account or None,
-                "login": slot.engine.login.value,
-            }
-            for slot in gateway.registry.slots
-        ]
-        return json_app(
-            {
-                "stats": {
-                    "requests_total": totals.requests,
-                    "success_total": totals.success,
-                    "error_total": totals.error,
-                    "cancelled_total": totals.cancelled,
-                    "tokens_estimated_total": totals.tokens_estimated,
-                },
-                "concurrency": {
-                    "in_flight": admission.in_flight,
-                    "queued": admission.queued,
-                    "rejected_total": admission.rejected_total,
-                    "limit": max(admission.limits.max_in_flight, 0),
-                },
-                "pool": pool,
-            }
-        )
-
-    async def metrics(self, _: Request) -> ASGIApp:
-        gateway = self._gateway
-        admission, totals = gateway.admission, gateway.totals
-        values = {
-            ("gateway_in_flight", "gauge"): admission.in_flight,
-            ("gateway_queued", "gauge"): admission.queued,
-            ("gateway_rejected_total", "counter"): admission.rejected_total,
-            ("gateway_chat_requests_total", "counter"): totals.requests,
-            ("gateway_chat_requests_success", "counter"): totals.success,
-            ("gateway_chat_requests_error", "counter"): totals.error,
-            ("gateway_total_tokens_estimated", "counter"): totals.tokens_estimated,
-        }
-        lines = [
-            f"# TYPE {name} {kind}\n{name} {value}\n" for (name, kind), value in values.items()
-        ]
-        for index, slot in enumerate(gateway.registry.slots):
-            labels = f'{{name="{slot.engine.name}",idx="{index}"}}'
-            ready = int(slot.state is EngineState.READY)
-            lines.append(f"gateway_pool_instance_ready{labels} {ready}\n")
-            lines.append(f"gateway_pool_instance_in_flight{labels} {slot.in_flight}\n")
-        return _text("".join(lines))
-
-
-def _text(value: str) -> ASGIApp:
-    async def reply(_scope: Scope, _receive: Receive, send: Send) -> None:
-        content_type = b"text/plain; version=0.0.4; charset=utf-8"
-        await send_body(send, 200, value.encode(), content_type)
-
-    return reply

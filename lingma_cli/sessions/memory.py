@@ -11,6 +11,7 @@ from lingma_cli.sessions.stored import (
     MAX_CHAIN,
     Json,
     Limits,
+    ListedConversation,
     StoredConversation,
     StoredResponse,
     chain_too_long,
@@ -129,6 +130,20 @@ class MemoryStore:
         entry = self._find((_CONVERSATION, owner, conversation_id))
         return None if entry is None else _conversation(owner, conversation_id, entry)
 
+    async def conversations(
+        self, owner: str, conversation_id: str | None = None
+    ) -> tuple[ListedConversation, ...]:
+        """Return all of an owner's conversations, or that one."""
+        return tuple(
+            ListedConversation(
+                conversation=_conversation(owner, entry_id, entry),
+                last_active=entry.written / 1000,
+                item_count=len(entry.items),
+            )
+            for entry_id, entry in reversed(self._conversations_of(owner))
+            if conversation_id in (None, entry_id)
+        )
+
     async def update_conversation(
         self, owner: str, conversation_id: str, metadata: Json
     ) -> StoredConversation | None:
@@ -144,6 +159,24 @@ class MemoryStore:
     async def delete_conversation(self, owner: str, conversation_id: str) -> bool:
         """Remove a conversation and its items."""
         return self._remove((_CONVERSATION, owner, conversation_id))
+
+    async def delete_idle_conversations(self, owner: str, seconds: float) -> int:
+        """Remove those not written for so long."""
+        latest = self._now() - milliseconds(seconds)
+        found = self._conversations_of(owner)
+        idle = [entry_id for entry_id, entry in found if entry.written <= latest]
+        for entry_id in idle:
+            self._drop((_CONVERSATION, owner, entry_id))
+        return len(idle)
+
+    async def clear_conversation(self, owner: str, conversation_id: str) -> bool:
+        """Remove all items."""
+        key = (_CONVERSATION, owner, conversation_id)
+        entry = self._find(key)
+        if entry is None:
+            return False
+        self._write({key: replace(entry, items={}, written=self._now())})
+        return True
 
     async def items(self, owner: str, conversation_id: str) -> tuple[Json, ...] | None:
         """Return the items, the first one added first."""
@@ -185,6 +218,12 @@ class MemoryStore:
         if entry is None or entry.written <= self._limits.cutoff(self._clock()):
             return None
         return entry
+
+    def _conversations_of(self, owner: str) -> list[tuple[str, _Entry]]:
+        """Return what can be found, by id; the one written last comes last."""
+        keys = [key for key in self._entries if key[:2] == (_CONVERSATION, owner)]
+        found = ((key[2], self._find(key)) for key in keys)
+        return [(entry_id, entry) for entry_id, entry in found if entry is not None]
 
     def _extended(self, conversation: _Entry, added: Mapping[str, str]) -> _Entry:
         both = {**conversation.items, **added}

@@ -55,6 +55,20 @@ class StoredConversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedConversation:
+    """A conversation as a list shows it.
+
+    Attributes:
+        last_active: the time of its last write, in seconds since 1970.
+        item_count: how many items it has.
+    """
+
+    conversation: StoredConversation
+    last_active: float
+    item_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How much a store keeps; the entries written longest ago go first.
 
@@ -154,6 +168,11 @@ class ResponseStore(Protocol):
     async def conversation(self, owner: str, conversation_id: str) -> StoredConversation | None:
         """Return one conversation."""
 
+    async def conversations(
+        self, owner: str, conversation_id: str | None = None
+    ) -> tuple[ListedConversation, ...]:
+        """Return all of an owner's conversations, or that one; the one written last comes first."""
+
     async def update_conversation(
         self, owner: str, conversation_id: str, metadata: Json
     ) -> StoredConversation | None:
@@ -161,6 +180,12 @@ class ResponseStore(Protocol):
 
     async def delete_conversation(self, owner: str, conversation_id: str) -> bool:
         """Remove a conversation and its items, not its responses; tell whether it was there."""
+
+    async def delete_idle_conversations(self, owner: str, seconds: float) -> int:
+        """Remove those not written for `seconds`, with their items; return how many they were."""
+
+    async def clear_conversation(self, owner: str, conversation_id: str) -> bool:
+        """Remove all items of a conversation; tell whether it exists."""
 
     async def items(self, owner: str, conversation_id: str) -> tuple[Json, ...] | None:
         """Return the items in the order in which they were added."""

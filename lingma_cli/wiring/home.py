@@ -52,12 +52,21 @@ def work_dir_of(paths: Paths, account: str) -> Path:
     return paths.data / "accounts" / check_name(account)
 
 
-def keeper_of(home: Home, account: str, *, warn: Callable[[str], None]) -> LoginKeeper:
-    """Return what keeps vault and engine's folder of an account in step; see `LoginKeeper`."""
+def keeper_of(
+    home: Home, account: str, work_dir: Path | None = None, *, warn: Callable[[str], None]
+) -> LoginKeeper:
+    """Return what keeps vault and engine's folder of an account in step; see `LoginKeeper`.
+
+    Args:
+        home: see `Home`.
+        account: its name.
+        work_dir: the engine's folder, unless it is the account's own.
+        warn: told what could not be kept.
+    """
     return LoginKeeper(
         home.vault,
         account,
-        work_dir_of(home.paths, account),
+        work_dir or work_dir_of(home.paths, account),
         warn=warn,
         on_taken=partial(_mark_refreshed, home.accounts, account),
     )

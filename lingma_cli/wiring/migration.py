@@ -30,6 +30,7 @@ _BARE: Final = frozenset(
 )
 _ACCOUNTS: Final = ("accounts", "username", "password", "session_bundle", "session_bundle_file")
 _PATHS: Final = ("bin", "work_dir", "passphrase_file")
+_TABLES: Final = ("engines", "engine_templates")
 _KEYS: Final = ("api_keys", "admin_token", "metrics_token")
 _MARK: Final = "# taken over by `lingma config import-env`"
 
@@ -95,6 +96,8 @@ def _key(name: str) -> str:
 def _typed(key: str, value: str, config_file: Path) -> Any:
     """Return the value as the setting has it; raise if it could not be used here."""
     typed = getattr(resolve({}, {environment_name(key): value}, config_file).settings, key)
+    if key in _TABLES:
+        raise LingmaError(ErrorKind.USAGE, "write it into the settings file, as tables")
     if key in _PATHS and not Path(typed).expanduser().exists():
         raise LingmaError(ErrorKind.USAGE, "that path does not exist on this machine")
     if key in _KEYS:
@@ -122,7 +125,7 @@ def _secret(value: str | None) -> Secret | None:
 
 
 def extend_file(config_file: Path, added: Mapping[str, Any]) -> None:
-    """Write `added` behind what is in the settings file, which stays as it is; mode 0600.
+    """Write `added` behind the plain settings of the file, all of which stays; mode 0600.
 
     Raises:
         LingmaError: the file cannot be written.
@@ -130,12 +133,32 @@ def extend_file(config_file: Path, added: Mapping[str, Any]) -> None:
     if not added:
         return
     before = config_file.read_text(encoding="utf-8") if config_file.exists() else ""
-    if before and not before.endswith("\n"):
-        before += "\n"
+    plain, tables = _parted(before)
+    if plain and not plain.endswith("\n"):
+        plain += "\n"
     lines = [_MARK, *(f"{key} = {_toml(value)}" for key, value in added.items())]
-    text = before + "\n".join(lines) + "\n"
+    text = plain + "\n".join(lines) + "\n" + tables
     tomllib.loads(text)
     write_private(config_file, text)
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Return the plain settings, and all from the first table on."""
+    lines = text.splitlines(keepends=True)
+    for place, line in enumerate(lines):
+        plain = "".join(lines[:place])
+        if line.lstrip().startswith("[") and _is_whole(plain):
+            return plain, "".join(lines[place:])
+    return text, ""
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether it ends outside of a list or a text."""
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    return True
 
 
 def _toml(value: Any) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import Paths, opened, private_folder, try_lock, write_private
+from lingma_cli.wiring.unwinding import unwound
 
 _TEMP_PREFIX: Final = "lingma-login-"
-_ENDS: Final = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def scratch_folder(paths: Paths) -> Iterator[Path]:
                 hint="finish or end it first",
             )
         _clear(folder)
-        with _unwound(lambda: _clear(folder)):
+        with unwound(lambda: _clear(folder)):
             yield private_folder(folder)
 
 
@@ -81,42 +79,6 @@ def _locked(folder: Path) -> Iterator[bool]:
                 hint="set `LINGMA_HOME` to a folder you may write in",
             ) from error
         yield try_lock(descriptor)
-
-
-@contextmanager
-def _unwound(clear: Callable[[], None]) -> Iterator[None]:
-    """Call `clear` after this context, also if a signal ends it, which then ends the process."""
-    caught: list[int] = []
-
-    def unwind(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        if len(caught) == 1:
-            # As Ctrl-C does: asyncio's own way, where it runs. In the background of a script
-            # Ctrl-C is ignored. A terminal that is closed may tell twice.
-            interrupt = signal.getsignal(signal.SIGINT)
-            (interrupt if callable(interrupt) else signal.default_int_handler)(number, frame)
-
-    numbers = _deadly()
-    for number in numbers:
-        signal.signal(number, unwind)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, lambda number, _: caught.append(number))
-        clear()
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
-        if caught:
-            signal.raise_signal(caught[0])
-
-
-def _deadly() -> list[int]:
-    """Return the signals that would end this process at once; none if it has a way of its own."""
-    numbers = [getattr(signal, name) for name in _ENDS if hasattr(signal, name)]
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return []
-    return [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
 
 
 def _clear(folder: Path) -> None:

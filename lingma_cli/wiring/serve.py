@@ -14,18 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from lingma_cli.auth.keys import KeyRing, check_configured
+from lingma_cli.auth.keys import KeyRing, Tier, check_configured
 from lingma_cli.auth.keys_file import GeneratedKeys
-from lingma_cli.control.parking import ParkingLimits, ParkingLot
-from lingma_cli.control.registry import Registry
-from lingma_cli.core.chat import AskMode, Model
+from lingma_cli.control.checker import Checker
+from lingma_cli.core.chat import Model
 from lingma_cli.core.ids import random_hex
 from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import LingmaError
-from lingma_cli.gateway.admission import Admission, AdmissionLimits
-from lingma_cli.gateway.gateway import Gateway, GatewayOptions
-from lingma_cli.gateway.pipeline import ToolOptions
-from lingma_cli.gateway.records import log_record
+from lingma_cli.gateway.gateway import Gateway
 from lingma_cli.logs import set_up_logs
 from lingma_cli.paths import Paths
 from lingma_cli.secret import Secret
@@ -40,8 +36,10 @@ from lingma_cli.sessions.memory import MemoryStore
 from lingma_cli.sessions.stored import Limits, ResponseStore
 from lingma_cli.settings import Settings, forget_secrets
 from lingma_cli.wiring.bootstrap import Talk, bootstrap
-from lingma_cli.wiring.pool import Pool, Surroundings, build_pool
+from lingma_cli.wiring.gateway import build_gateway, check_options, policy_rules
+from lingma_cli.wiring.pool import Pool, build_pool, no_lingma
 from lingma_cli.wiring.scratch import clear_leftovers
+from lingma_cli.wiring.surroundings import Surroundings
 from lingma_cli.wiring.vault import VaultDoor, find_or_make_keys
 
 _MAX_CONNECTIONS: Final = 2048
@@ -83,21 +81,21 @@ def run_server(
     Args:
         settings: all of them.
         paths: the home.
-        environ: the process environment; secrets are taken out of it before anything starts.
+        environ: ours; secrets are taken out of it before anything starts.
         talk: for getting the executable, if there is none.
         on_listening: told once requests may come.
         on_models: told the models once an engine is ready.
         on_trouble: told of each failure of an engine, and of logins that need a person.
 
     Raises:
-        LingmaError: the settings do not fit together, the port is taken, or a server already
-            runs for this home.
+        LingmaError: the settings make no sense, the port is taken, or a server runs already.
     """
     os.umask(0o077)
     forget_secrets(environ)
     with only_server(paths):
         clear_leftovers(paths)
-        command = bootstrap(settings, paths, environ, talk)
+        # Who wants no Lingma engine needs no executable.
+        command = () if no_lingma(settings) else bootstrap(settings, paths, environ, talk)
         warnings: list[str] = []
         door = VaultDoor(settings, paths, warn=warnings.append)
         keys, generated = _keys(settings, paths, door, warnings.append)
@@ -108,12 +106,12 @@ def run_server(
             command=command,
             open_vault=door.open,
             warn=warnings.append,
+            is_guarded=not keys.is_open(Tier.ADMIN),
         )
         pool = build_pool(around, on_trouble)
         _start_logs(settings, (*keys.secrets(), *pool.secrets), warnings)
         listener = bind(settings.host, settings.port)
-        listening = _listening(settings, listener, keys, generated)
-        tell = partial(_tell, paths, listening, on_listening)
+        tell = partial(_tell, paths, _listening(settings, listener, keys, generated), on_listening)
         # What was imported and built so far lives as long as the process.
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -129,20 +127,12 @@ async def _serve(
     on_listening: Callable[[], None],
     on_models: Callable[[Sequence[Model]], None],
 ) -> None:
-    gateway = _gateway(settings, pool.supervisor.registry)
+    gateway = build_gateway(settings, pool.supervisor.registry)
     store = _store(settings, paths)
     if store is not None:
         await store.open()
-    house = House(
-        gateway=gateway,
-        logins=pool.logins,
-        body_limit=settings.body_limit,
-        new_id=random_hex,
-        wall_clock=time.time,
-        patience=Patience(ping_interval=settings.ping_interval),
-    )
     app = build_app(
-        house,
+        _house(settings, keys, pool, gateway),
         store,
         keys=keys,
         allowed_hosts=settings.allowed_hosts,
@@ -151,11 +141,18 @@ async def _serve(
     protocol = guarded_protocol(
         head_timeout=settings.head_timeout, max_connections=_MAX_CONNECTIONS
     )
+    # In the order in which they end: lot and sessions still have something to tell the engines.
+    beside = (
+        _announce_models(gateway, on_models),
+        _checks(settings, pool),
+        gateway.lot.run(),
+        gateway.reuse.run(),
+        pool.logins.run(),
+        pool.supervisor.run(),
+    )
     async with asyncio.TaskGroup() as group:
-        engines = group.create_task(pool.supervisor.run())
-        logins = group.create_task(pool.logins.run())
-        lot = group.create_task(gateway.lot.run())
-        greeting = group.create_task(_announce_models(gateway, on_models))
+        # The engines first.
+        tasks = [group.create_task(work) for work in reversed(beside)]
         await serve_until_signal(
             make_server(app, protocol),
             listener,
@@ -164,12 +161,30 @@ async def _serve(
             on_listening=on_listening,
             on_second_signal=lambda number: _leave_now(paths, number),
         )
-        greeting.cancel()
-        lot.cancel()
-        logins.cancel()
-        engines.cancel()
+        for task in reversed(tasks):
+            task.cancel()
     if store is not None:
         await store.close()
+
+
+def _house(settings: Settings, keys: KeyRing, pool: Pool, gateway: Gateway) -> House:
+    return House(
+        gateway=gateway,
+        fleet=pool.fleet,
+        logins=pool.logins,
+        is_guarded=not keys.is_open(Tier.ADMIN),
+        is_demo=settings.demo,
+        policy=policy_rules(settings).policy,
+        body_limit=settings.body_limit,
+        new_id=random_hex,
+        wall_clock=time.time,
+        patience=Patience(ping_interval=settings.ping_interval),
+    )
+
+
+async def _checks(settings: Settings, pool: Pool) -> None:
+    if not settings.disable_health_check:
+        await Checker(pool.supervisor.registry, check_options(settings)).run()
 
 
 def _keys(
@@ -192,6 +207,7 @@ def _keys(
         api_keys=api_keys,
         admin_token=admin_token,
         metrics_token=settings.metrics_token,
+        metrics_public=settings.metrics_public,
         no_auth=no_auth,
     )
     return ring, None if settings.api_keys else generated
@@ -218,33 +234,6 @@ def _listening(
 def _tell(paths: Paths, listening: Listening, on_listening: Callable[[Listening], None]) -> None:
     announce(paths, ServerFile(url=listening.url, pid=os.getpid(), started=time.time()))
     on_listening(listening)
-
-
-def _gateway(settings: Settings, registry: Registry) -> Gateway:
-    limits = AdmissionLimits(
-        max_in_flight=settings.gateway_max_in_flight,
-        queue_size=settings.queue_size,
-        queue_timeout=settings.gateway_queue_timeout_sec,
-    )
-    options = GatewayOptions(
-        default_model=settings.default_model,
-        default_mode=AskMode(settings.default_ask_mode),
-        startup_timeout=settings.startup_timeout,
-        tools=ToolOptions(
-            route=settings.tools if settings.tool_forward_enabled else "off",
-            allowed=settings.tool_allowlist,
-        ),
-    )
-    parking = ParkingLimits(capacity=settings.parked_asks, seconds=settings.parked_timeout)
-    return Gateway(
-        registry,
-        Admission(limits),
-        ParkingLot(parking, time.monotonic),
-        options,
-        new_id=random_hex,
-        clock=time.monotonic,
-        on_record=log_record,
-    )
 
 
 def _store(settings: Settings, paths: Paths) -> ResponseStore | None:

@@ -63,7 +63,11 @@ def test_without_arguments_the_help_is_shown(tmp_path: Path) -> None:
         (["completion"], "missing argument `bash|zsh|fish|powershell`", "run `lingma completion"),
         (["chat", "--model"], "option `--model` requires an argument", "run `lingma"),
         (["chat"], "there is no question", "ask like `lingma chat"),
-        (["serve", "--port", "x"], "`port` from flag is no int: `x`", "run `lingma config"),
+        (
+            ["serve", "--port", "x"],
+            "`port` from flag takes an integer, not `x`",
+            "run `lingma config",
+        ),
         (["models", "--config", "no.toml"], "cannot read `no.toml`", "run `lingma config"),
         (["models", "--url", "localhost"], "the server's address is not usable", "write it like"),
     ],

@@ -69,6 +69,14 @@ def test_models_are_named_and_the_default_is_used() -> None:
     assert '"model": "b"' in said
 
 
+def test_what_cannot_chat_is_not_chosen() -> None:
+    """It is named; alone it has no lines to paste."""
+    vectors = Model(key="v", name="V", kind="embedding")
+
+    assert '"model": "a"' in introduction(vectors, Model(key="a", name="A"))
+    assert introduction(vectors) == "models    v"
+
+
 def test_a_long_list_of_models_is_cut() -> None:
     """A screen is not flooded."""
     said = introduction(*(Model(key=f"m{number}", name="") for number in range(11)))

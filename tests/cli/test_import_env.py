@@ -18,6 +18,7 @@ PORT=9000
 API_KEYS=key-0123456789abcdef
 GATEWAY_MAX_IN_FLIGHT=8
 SESSION_REUSE_ENABLED=true
+SESSION_CACHE_PATH=/app
 LINGMA_BIN=/app/bin/Lingma
 LINGMA_ACCOUNTS='{
     json.dumps(
@@ -49,13 +50,14 @@ def test_settings_and_logins_move_in(tmp_path: Path) -> None:
         "port": 9000,
         "api_keys": ["key-0123456789abcdef"],
         "gateway_max_in_flight": 8,
+        "session_reuse_enabled": True,
     }
     assert kept(tmp_path, "bob") == BUNDLE
     lines = result.err.splitlines()
     assert "imported a login as `bob`" in lines
     assert "a login is missing: run `lingma login --account alice-example.com`" in lines
     assert "a login is missing: run `lingma login --account account-3`" in lines
-    assert "no settings here: SESSION_REUSE_ENABLED" in lines
+    assert "no settings here: SESSION_CACHE_PATH" in lines
     assert "passwords are not taken over" in lines
     assert any(line.startswith("left out LINGMA_BIN: ") for line in lines)
     assert any("entry 3 of `accounts`" in line for line in lines)

@@ -51,9 +51,12 @@ def test_every_flag_sets_its_setting(tmp_path: Path, name: str) -> None:
         arguments = [row.flag, "a.example", row.flag, "b.example"]
         expected = ("a.example", "b.example")
     else:
-        text = "2048" if (row.minimum or 0) > 7 else SAMPLES[str(item.type)][0]
+        text, expected = SAMPLES[str(item.type)]
+        if (row.minimum or 0) > 7:
+            text, expected = "2048", 2048
+        elif row.maximum == 1:
+            text, expected = "0.5", 0.5
         arguments = [row.flag, text]
-        expected = 2048 if text == "2048" else SAMPLES[str(item.type)][1]
 
     flags = parse(*arguments)
     del flags["config"]
@@ -87,6 +90,8 @@ def test_the_help_shows_meaning_default_and_variable(tmp_path: Path) -> None:
             assert row.help in text
             assert f"env: {environment_name(item.name)}]" in text
     assert "[default: 8317; env: LINGMA_PORT]" in text
+    assert "--drain-timeout SECONDS" in text
+    assert "--load-factor NUMBER" in text
 
 
 def test_secrets_have_no_option() -> None:

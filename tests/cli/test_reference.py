@@ -17,6 +17,14 @@ def test_every_setting_has_its_line() -> None:
         assert row.flag in line
 
 
+def test_types_are_words() -> None:
+    """What Python calls them is nobody's business."""
+    page = settings_page()
+
+    assert "| `engines` | list of tables |" in page
+    assert "tuple[" not in page
+
+
 def test_every_command_has_its_section() -> None:
     """With each option and argument."""
     page = commands_page(tree())

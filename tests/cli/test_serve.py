@@ -122,3 +122,15 @@ def test_with_neither_demo_nor_binary_there_is_a_hint(tmp_path: Path) -> None:
     assert result.code == 4
     assert "error: Lingma is not installed" in result.err
     assert "hint: run `lingma engine install`; `lingma serve --demo`" in result.err
+
+
+def test_an_id_stands_once_in_the_settings(tmp_path: Path) -> None:
+    """Two engines of one id are wrong usage, and the setting is named."""
+    engine = '[[engines]]\nurl = "http://127.0.0.1:{port}"\nid = "box"\n'
+    config = tmp_path / "own.toml"
+    config.write_text(engine.format(port=1) + engine.format(port=2))
+    arguments = ("serve", "--engines", "0", "--port", "0", "--config", str(config))
+    refused = run_lingma(*arguments, home=tmp_path / "home")
+
+    assert refused.code == 2
+    assert "`engines` in the settings: the id `box` is there twice" in refused.err

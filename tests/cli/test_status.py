@@ -29,6 +29,23 @@ STATS = json_reply(
         "stats": {"requests_total": 7},
     }
 )
+TURNS = [
+    {
+        "request_id": f"req-{number}",
+        "model": "org_auto" if number else "",
+        "engine": "inst-0",
+        "reused": number > 1,
+        "reason": "continued" if number > 1 else "differs",
+        "message": None if number > 1 else 4,
+        "role": None if number > 1 else "user",
+        "told": "reused: it is known" if number > 1 else "new session: odd: messages[4] (user)",
+    }
+    for number in range(6)
+]
+REUSE = {"entries": 3, "hits": 4, "misses": 2, "reasons": {"differs": 2, "first_turn": 2, "off": 9}}
+REMEMBERING = json_reply(
+    {"concurrency": {}, "pool": [], "session_cache": {**REUSE, "last_turns": TURNS}}
+)
 
 
 @contextmanager
@@ -73,6 +90,24 @@ def test_status_as_json(tmp_path: Path) -> None:
     assert [entry["state"] for entry in report["instances"]] == ["ready", "starting"]
     assert (report["instances"][0]["account"], report["instances"][0]["login"]) == ("work", "out")
     assert report["instances"][1]["last_error"] == "it\x1b[1m died"
+    assert report["session_cache"]["last_turns"] == []
+
+
+def test_turns_are_shown_with_their_reasons(tmp_path: Path) -> None:
+    """How many for which, most first, and why each of the latest five used a session or not."""
+    with openai_server(stats=REMEMBERING) as server, found_by_file(tmp_path, server.url):
+        shown = run_lingma("status", home=tmp_path)
+        report = json.loads(run_lingma("status", "--json", home=tmp_path).out)
+
+    assert [
+        "sessions  3 kept",
+        "turns     9 off, 2 differs, 2 first turn",
+        "",
+        "REQUEST  MODEL     ENGINE  SESSION",
+        "req-1    org_auto  inst-0  new session: odd: messages[4] (user)",
+        *[f"req-{number}    org_auto  inst-0  reused: it is known" for number in range(2, 6)],
+    ] == shown.out.splitlines()[-9:]
+    assert report["session_cache"] == {**REUSE, "last_turns": TURNS}
 
 
 def test_without_the_admin_token_the_state_is_still_shown(tmp_path: Path) -> None:

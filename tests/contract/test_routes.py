@@ -8,17 +8,19 @@ from lingma_cli.auth.keys import Tier
 from lingma_cli.control.logins import Logins
 from lingma_cli.control.parking import ParkingLimits, ParkingLot
 from lingma_cli.control.registry import Registry
-from lingma_cli.core.chat import AskMode
 from lingma_cli.core.ids import random_hex
 from lingma_cli.gateway.admission import Admission, AdmissionLimits
 from lingma_cli.gateway.gateway import Gateway, GatewayOptions
 from lingma_cli.gateway.pipeline import ToolOptions
 from lingma_cli.gateway.records import log_record
+from lingma_cli.metrics.tallies import Tallies
 from lingma_cli.protocols.registry import PROTOCOLS
 from lingma_cli.server.app import tiers
 from lingma_cli.server.house import House
 from lingma_cli.server.routes import Endpoint, endpoints
 from lingma_cli.sessions.memory import NoStore
+from tests.support.fleets import idle_fleet
+from tests.support.house import router_of
 
 TIERS = {
     "/healthz": Tier.NONE,
@@ -26,6 +28,8 @@ TIERS = {
     "/v1/models": Tier.API,
     "/v1/models/{model:path}": Tier.API,
     "/v1/messages/count_tokens": Tier.API,
+    "/v1/completions": Tier.API,
+    "/v1/embeddings": Tier.API,
     **{
         f"{base}{below}": Tier.API
         for base in ("/v1/responses", "/responses")
@@ -35,6 +39,11 @@ TIERS = {
     "/v1/conversations/{conversation_id}": Tier.API,
     "/v1/conversations/{conversation_id}/items": Tier.API,
     "/v1/conversations/{conversation_id}/items/{item_id}": Tier.API,
+    "/sessions": Tier.API,
+    "/sessions/cleanup": Tier.API,
+    "/sessions/{session_id}": Tier.API,
+    "/sessions/{session_id}/clear": Tier.API,
+    "/sessions/{session_id}/title": Tier.API,
     "/v1/chat/completions": Tier.API,
     "/v1/messages": Tier.API,
     "/v1/responses": Tier.API,
@@ -44,26 +53,45 @@ TIERS = {
     "/internal/auto-login/status": Tier.ADMIN,
     "/internal/auto-login/start": Tier.ADMIN,
     "/internal/session/export": Tier.ADMIN,
+    "/internal/models/raw": Tier.ADMIN,
+    "/v1/management": Tier.ADMIN,
+    **{
+        f"/v1/management/{below}": Tier.ADMIN
+        for below in (
+            *("engines", "engines/start", "engines/register", "engines/prune"),
+            *("backends", "gpu", "status", "thaw", "engines/{engine_id}"),
+            *(f"engines/{{engine_id}}/{one}" for one in ("stop", "drain", "restart", "logs")),
+        )
+    },
+    "/workers": Tier.ADMIN,
+    "/workers/{worker_id}": Tier.ADMIN,
+    "/add_worker": Tier.ADMIN,
+    "/list_workers": Tier.ADMIN,
+    "/remove_worker": Tier.ADMIN,
 }
 
 
 def table() -> tuple[Endpoint, ...]:
     """Return the table as the server builds it."""
     registry = Registry([])
+    tallies = Tallies()
     gateway = Gateway(
-        registry,
+        router_of(registry, tallies),
         Admission(AdmissionLimits(max_in_flight=1, queue_size=0, queue_timeout=0)),
         ParkingLot(ParkingLimits(capacity=0, seconds=0), time.monotonic),
-        GatewayOptions(
-            default_model="", default_mode=AskMode.CHAT, startup_timeout=0, tools=ToolOptions()
-        ),
+        GatewayOptions(startup_timeout=0, tools=ToolOptions()),
         new_id=random_hex,
         clock=time.monotonic,
         on_record=log_record,
     )
     logins = Logins(registry, [], max_retry=0, on_trouble=lambda _: None)
     house = House(
-        gateway=gateway, logins=logins, body_limit=1, new_id=random_hex, wall_clock=time.time
+        gateway=gateway,
+        fleet=idle_fleet(registry),
+        logins=logins,
+        body_limit=1,
+        new_id=random_hex,
+        wall_clock=time.time,
     )
     return endpoints(house, NoStore())
 

@@ -275,9 +275,9 @@ def test_a_start_on_demand_tries_again() -> None:
     async def main() -> None:
         scene.say(OUT)
         await asyncio.sleep(20)
-        await scene.logins.start(door.post)
+        await scene.logins.start()
         await asyncio.sleep(20)
-        await scene.logins.start(door.post)
+        await scene.logins.start()
         await asyncio.sleep(20)
 
     scene.play(main)
@@ -399,7 +399,7 @@ def test_news_of_the_vault_start_the_engine_again(kept: Kept) -> None:
             kept.scene.say(OUT)
             for bundle in (OLD, NEW):
                 kept.hold(bundle)
-                await kept.scene.logins.start(kept.post)
+                await kept.scene.logins.start()
                 wanted.append(kept.post.slot.again.is_set())
 
     kept.play(main)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from lingma_cli.control.registry import EngineState, Registry, Slot
 from lingma_cli.core.login import LoginState
@@ -153,7 +152,43 @@ def test_no_lease_without_a_ready_engine() -> None:
 
     assert ErrorKind.ENGINE_UNAVAILABLE is nameless.value.kind
     assert nameless.value.retry_after is not None
-    assert TROUBLE is caught.value
+    assert vars(TROUBLE) == vars(caught.value)
+
+
+def test_what_is_kept_does_not_grow_with_those_who_hear_of_it() -> None:
+    """Each refused request has an error of its own, which goes with it."""
+    registry = _pool(STARTING, STARTING)
+    kept, bye = (LingmaError(ErrorKind.LOGIN_REQUIRED, "no"), LingmaError(ErrorKind.INTERNAL, "x"))
+    registry.move(registry.slots[0], ERROR, kept)
+
+    async def main() -> None:
+        for _ in range(2):
+            with pytest.raises(LingmaError, match="no"), registry.lease(avoid=["1"]):
+                pass
+            with pytest.raises(LingmaError, match="no"):
+                await registry.wait_ready(1, avoid=["1"])
+        registry.close(bye)
+        with pytest.raises(LingmaError, match="x"):
+            await registry.wait_ready(1)
+
+    run(main())
+
+    assert (kept.__traceback__, bye.__traceback__) == (None, None)
+
+
+def test_whoever_is_ready_tells_why_there_is_no_lease() -> None:
+    """That another one is broken is no news to those who wait for a place."""
+    registry = _pool(ERROR, READY)
+    broken, full = registry.slots
+    broken.last_error, full.limit = TROUBLE, 1
+
+    with registry.lease(), pytest.raises(LingmaError) as caught, registry.lease():
+        pass
+    with pytest.raises(LingmaError) as other, registry.lease(avoid=["1"]):
+        pass
+
+    assert (caught.value.kind, caught.value.retry_after) == (ErrorKind.OVERLOADED, 2.0)
+    assert other.value.kind is TROUBLE.kind
 
 
 def test_getting_ready_forgets_the_trouble_and_counts_a_generation() -> None:
@@ -217,7 +252,8 @@ def test_waiting_fails_with_the_reason_when_the_start_fails() -> None:
         await asyncio.wait([waiting])
         return now(), waiting.exception()
 
-    assert run(main()) == (2.0, TROUBLE)
+    moment, error = run(main())
+    assert (moment, str(error)) == (2.0, TROUBLE.message)
 
 
 def test_waiting_ends_in_time() -> None:
@@ -244,56 +280,102 @@ def test_closing_sends_everybody_away() -> None:
         await asyncio.wait([waiting, late])
         return [waiting.exception(), late.exception()]
 
-    assert [bye, bye] == run(main())
+    assert [str(error) for error in run(main())] == ["bye", "bye"]
 
 
-class Leases(RuleBasedStateMachine):
-    """Leases come and go while engines change their state."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.registry = _pool(READY, STARTING, ERROR)
-        self.held: list[tuple[ExitStack, Slot]] = []
-
-    @rule(place=st.integers(0, 2), state=st.sampled_from(EngineState))
-    def move(self, place: int, state: EngineState) -> None:
-        """Move one engine."""
-        self.registry.move(self.registry.slots[place], state)
-
-    @rule()
-    def take(self) -> None:
-        """Take a lease, if any engine is ready."""
-        stack = ExitStack()
-        ready = [slot for slot in self.registry.slots if slot.state is READY]
-        if not ready:
-            with pytest.raises(LingmaError), self.registry.lease():
-                pass
-            return
-        least = min(slot.in_flight for slot in ready)
-        slot = stack.enter_context(self.registry.lease())
-        assert slot.state is READY
-        assert least + 1 == slot.in_flight
-        self.held.append((stack, slot))
-
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        """End any lease."""
-        if self.held:
-            stack, _ = self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
-            stack.close()
-
-    @invariant()
-    def counts_are_true(self) -> None:
-        """Each slot counts exactly its own leases."""
-        for slot in self.registry.slots:
-            assert sum(held is slot for _, held in self.held) == slot.in_flight
-
-    def teardown(self) -> None:
-        """In the end everything is back."""
-        for stack, _ in self.held:
-            stack.close()
-        assert [slot.in_flight for slot in self.registry.slots] == [0, 0, 0]
+# the choice
 
 
-Leases.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
-TestLeases = Leases.TestCase
+def test_a_policy_sees_all_and_chooses_among_the_eligible() -> None:
+    """Those that serve the request, in order; of these, the ones that may be had and are best."""
+    registry = _pool(READY, ERROR, READY, READY, READY)
+    _say(registry, IN, IN, OUT, IN, IN)
+    told: list[tuple[str, list[str]]] = []
+
+    def last(slots: Sequence[Slot], eligible: AbstractSet[str]) -> Slot | None:
+        told.append(("".join(slot.id for slot in slots), sorted(eligible)))
+        return next(slot for slot in reversed(slots) if slot.id in eligible)
+
+    with registry.lease(last, serves=lambda slots: slots[1:], avoid=["4"]) as leased:
+        assert leased.id == "3"
+    assert told == [("1234", ["3"])]
+
+
+@pytest.mark.parametrize("place", [None, 1])
+def test_a_policy_cannot_choose_what_may_not_be_had(place: int | None) -> None:
+    """None, or one that is not eligible: there is no lease, and nobody is said to have failed."""
+    registry = _pool(READY, ERROR)
+    registry.slots[1].last_error = TROUBLE
+
+    with (
+        pytest.raises(LingmaError, match="routing header") as caught,
+        registry.lease(lambda slots, _: None if place is None else slots[place]),
+    ):
+        pass
+
+    assert caught.value.kind is ErrorKind.ENGINE_UNAVAILABLE
+    assert [slot.in_flight for slot in registry.slots] == [0, 0]
+
+
+def test_who_must_not_be_chosen_has_not_failed() -> None:
+    """It is ready and free, and was asked before."""
+    registry = _pool(READY)
+
+    with pytest.raises(LingmaError, match="no engine is ready"), registry.lease(avoid=["0"]):
+        pass
+
+
+# who belongs to it
+
+
+def test_engines_come_and_go() -> None:
+    """Ids stay when places shift; names are unique; only what has stopped can be removed."""
+    registry = _pool(READY, READY)
+    new = Slot(engine=ScriptedEngine(name="new"), id="e-1")
+    registry.add(new)
+    first = registry.find("0")
+
+    with pytest.raises(LingmaError, match="has not stopped"):
+        registry.remove(first)
+    registry.move(first, STOPPED)
+    registry.remove(first)
+
+    assert [slot.id for slot in registry.slots] == ["1", "e-1"]
+    assert (registry.find("e-1"), registry.find("new")) == (new, new)
+    with pytest.raises(LingmaError, match="no engine `0`"):
+        registry.find("0")
+    for taken in (Slot(engine=ScriptedEngine(name="new")), Slot(engine=ScriptedEngine(), id="1")):
+        with pytest.raises(LingmaError, match="already") as caught:
+            registry.add(taken)
+        assert caught.value.kind is ErrorKind.CONFLICT
+
+
+def test_an_empty_pool_keeps_nobody_waiting() -> None:
+    """There is nobody to wait for; one that comes is waited for."""
+
+    async def main() -> tuple[float, float]:
+        registry = _pool()
+        with pytest.raises(LingmaError):
+            await registry.wait_ready(10)
+        at_once = now()
+        registry.add(Slot(engine=ScriptedEngine()))
+        waiting = asyncio.ensure_future(registry.wait_ready(10))
+        await asyncio.sleep(3)
+        registry.move(registry.slots[0], READY)
+        await waiting
+        return at_once, now()
+
+    assert run(main()) == (0.0, 3.0)
+
+
+def test_an_illegal_move_changes_nothing() -> None:
+    """What drains cannot come back."""
+    registry = _pool(READY)
+    (slot,) = registry.slots
+    registry.move(slot, EngineState.DRAINING)
+
+    with pytest.raises(ValueError, match="from draining to ready"):
+        registry.move(slot, READY)
+
+    assert registry.try_move(slot, ERROR, TROUBLE) is False
+    assert (slot.state, slot.reason, slot.generation) == (EngineState.DRAINING, "it is to stop", 1)

@@ -16,7 +16,7 @@ from lingma_cli.core.events import (
     FinishReason,
     Started,
 )
-from lingma_cli.core.grammar import Seal
+from lingma_cli.core.grammar import Seal, failed_early
 from lingma_cli.errors import ErrorKind, LingmaError
 from tests.support.strategies import cuts, is_sentence, loose_streams, seal
 
@@ -130,3 +130,14 @@ def test_after_the_end_there_is_nothing() -> None:
 
     assert sealed.feed([BlockDelta(kind=BlockKind.TEXT, text="late"), STOP]) == []
     assert sealed.close() == []
+
+
+def test_a_failure_before_a_word() -> None:
+    """A beginning is no word; a failure after one, or none at all, is not early."""
+    error = LingmaError(ErrorKind.ENGINE_FAILED, "broke")
+    started, failed = Started(model="m"), Failed(error=error)
+    text = BlockDelta(kind=BlockKind.TEXT, text="a")
+
+    assert failed_early([started, failed]) is error
+    batches: list[list[ChatEvent]] = [[], [started], [text, failed], [started, STOP, failed]]
+    assert [failed_early(batch) for batch in batches] == [None] * 4

@@ -33,6 +33,43 @@ def test_a_session_goes_on(demo: Demo) -> None:
     assert ask(demo, "three").finish["sessionId"] != session
 
 
+def test_a_session_knows_what_was_said(demo: Demo) -> None:
+    """Questions, answers and directives; without its id nothing is known."""
+    session = ask(demo, "[[demo: say=one]] first").finish["sessionId"]
+    reply = {"sessionId": session, "isReply": True}
+
+    assert ask(demo, "second", **reply).text == "one"
+    known = json.loads(ask(demo, "[[demo: quote=session]]", **reply).text)
+    assert known == [
+        {"question": "[[demo: say=one]] first", "answer": "one"},
+        {"question": "second", "answer": "one"},
+        {"question": "[[demo: quote=session]]"},
+    ]
+    assert len(json.loads(ask(demo, "[[demo: quote=session]]").text)) == 1
+
+
+@pytest.mark.parametrize(("side", "same"), [("anew", True), ("other", False)])
+def test_a_session_may_be_forgotten(tmp_path: Path, side: str, same: bool) -> None:
+    """A reply in it starts anew, under its id or another one."""
+    with running(tmp_path, sides=f"sessions={side}") as demo:
+        session = ask(demo, "first").finish["sessionId"]
+        again = ask(demo, "[[demo: quote=session]]", sessionId=session, isReply=True)
+
+    assert json.loads(again.text) == [{"question": "[[demo: quote=session]]"}]
+    assert (again.finish["sessionId"] == session) is same
+
+
+def test_a_reply_in_a_forgotten_session_may_be_refused(tmp_path: Path) -> None:
+    """New sessions go on as ever."""
+    with running(tmp_path, sides="sessions=refuse") as demo:
+        session = ask(demo, "first").finish["sessionId"]
+        refused = asyncio.run(answered(demo, "second", sessionId=session, isReply=True))
+        new = ask(demo, "third", sessionId="new")
+
+    assert [message["result"]["success"] for message in refused] == [False]
+    assert new.finish["sessionId"] == "new"
+
+
 def test_sessions_are_listed_read_and_deleted(demo: Demo) -> None:
     """Records carry question and answer."""
     asked = ask(demo, "[[demo: echo]] remember me", sessionId="kept")
@@ -161,7 +198,7 @@ def test_a_lost_connection_loses_its_streams(tmp_path: Path) -> None:
     with running(tmp_path) as demo:
         asyncio.run(leave(demo))
         assert demo.note("ask-end")["ending"] == "lost"
-        assert "turn 2" in ask(demo, "again", sessionId="S", isReply=True).text
+        assert "turn 2" in ask(demo, "[[demo: plain]] again", sessionId="S", isReply=True).text
 
 
 @pytest.mark.parametrize(("form", "status"), [("401", 401), ("403", 403)])

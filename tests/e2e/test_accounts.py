@@ -14,7 +14,7 @@ import pytest
 from lingma_cli.auth.bundles.bundle import from_text, pack, to_text, unpack
 from tests.support.accounts import AccountHome, bundle_of, launcher, record, record_of
 from tests.support.cli import Result, run_lingma, terminal
-from tests.support.serving import Serving, serving, wait_until
+from tests.support.serving import ADMIN, Serving, serving, wait_until
 
 PASSWORD = "canary-Pa55word-9f3c"
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> AccountHome:
 
 def logins(server: Serving) -> dict[str, dict[str, Any]]:
     """Return the state of each login by account."""
-    found = server.get("/internal/auto-login/status").json()["instances"]
+    found = server.administer("GET", "/internal/auto-login/status").json()["instances"]
     return {row["account"]: row for row in found}
 
 
@@ -247,7 +247,9 @@ def test_later_requests_go_to_another_account(home: AccountHome) -> None:
     home.add("a", record("a"))
     home.add("b", record("b"))
 
-    with serving(home.folder, *home.arguments, environ=home.environ()) as server:
+    # Else all go to the one that the question's hash names.
+    environ = home.environ() | {"LINGMA_POLICY": "round_robin"}
+    with serving(home.folder, *home.arguments, environ=environ) as server:
         wait_for(server, a="in", b="in")
         home.cloud.revoke(record("a"))
         answers = [server.ask("hello").status_code for _ in range(5)]
@@ -256,20 +258,25 @@ def test_later_requests_go_to_another_account(home: AccountHome) -> None:
 
 
 def test_the_session_of_an_instance_is_exported(home: AccountHome) -> None:
-    """As a bundle that no cache may keep; not without a login, and not of a stranger."""
+    """As a bundle that no cache may keep; not without a login, of a stranger, or to anybody."""
     home.add("gone", record("gone"))
     home.add("work", record("work"))
     home.cloud.revoke(record("gone"))
 
-    with serving(home.folder, *home.arguments, environ=home.environ()) as server:
+    with serving(home.folder, *home.arguments, environ=home.environ() | ADMIN) as server:
         wait_for(server, gone="out", work="in")
         export = "/internal/session/export"
-        given = server.post({}, f"{export}?instance=inst-1")
+        given = server.administer("POST", f"{export}?instance=inst-1")
         refused = {
-            query: server.post({}, f"{export}{query}")
+            query: server.administer("POST", f"{export}{query}")
             for query in ("?instance=inst-0", "?account=nobody", "")
         }
 
+    with serving(home.folder, *home.arguments, environ=home.environ()) as server:
+        wait_for(server, gone="out", work="in")
+        open_to_all = server.post({}, f"{export}?instance=inst-1")
+
+    assert open_to_all.status_code == 403
     bundle = unpack(from_text(given.json()["bundle_b64"]))
     assert token_of(record_of(bundle)) == record("work").token
     assert given.headers["cache-control"] == "no-store"
@@ -354,11 +361,11 @@ def test_what_a_killed_run_has_left_is_not_used(home: AccountHome) -> None:
     with serving(home.folder, *home.arguments, environ=given) as server:
         wait_for(server, default="in")
         kill(server)
-    given = home.environ() | {"LINGMA_SESSION_BUNDLE": run_bundle("second")}
+    given = home.environ() | {"LINGMA_SESSION_BUNDLE": run_bundle("second"), **ADMIN}
 
     with serving(home.folder, *home.arguments, environ=given) as server:
         wait_for(server, default="in")
-        export = server.post({}, "/internal/session/export").json()["bundle_b64"]
+        export = server.administer("POST", "/internal/session/export").json()["bundle_b64"]
         server.stop()
 
     assert token_of(record_of(unpack(from_text(export)))) == record("second").token

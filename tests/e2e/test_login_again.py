@@ -127,24 +127,25 @@ def test_a_server_with_other_keys_is_no_witness(home: AccountHome) -> None:
 
 
 def test_a_new_bundle_is_taken_up(home: AccountHome) -> None:
-    """`session import` tells the running server, as a login does, or says what to do."""
+    """`session import` tells the running server, as a login does; a new account is served too."""
     home.home.accounts.add(Account(name="empty", method="import"))
     bundle = to_text(pack(bundle_of(record("empty"))))
     command = ("session", "import", "-", "--account")
     with serving(home.folder, *home.arguments, environ=home.environ(), ready=False) as server:
 
-        def is_in() -> bool:
+        def is_in(account: str = "empty") -> bool:
             rows = server.get("/internal/auto-login/status").json()["instances"]
-            return {"empty": "in"} in [{row["account"]: row["state"]} for row in rows]
+            return {account: "in"} in [{row["account"]: row["state"]} for row in rows]
 
         before = is_in()
         taken = run_lingma(*command, "empty", home=home.folder, env=home.environ(), stdin=bundle)
         wait_until(is_in, what="the imported login in use")
         late = run_lingma(*command, "late", home=home.folder, env=home.environ(), stdin=bundle)
+        wait_until(lambda: is_in("late"), what="an engine for the new account")
     alone = run_lingma(*command, "other", home=home.folder, env=home.environ(), stdin=bundle)
 
     assert [one.code for one in (taken, late, alone)] == [0, 0, 0]
     assert not before
     assert "imported the login as `empty`; the running server takes it up" in taken.err
-    assert "start the server again, then it takes it up" in late.err
+    assert "imported the login as `late`; the running server takes it up" in late.err
     assert "imported the login as `other`; run `lingma serve`" in alone.err

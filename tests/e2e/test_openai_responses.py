@@ -18,7 +18,7 @@ from tests.support.serving import Serving, wait_until
 MODEL = "org_auto"
 ANSWER = "你好，世界 🙂 ok"
 QUESTION = say(ANSWER, "chunks=8 cut=1")
-QUOTE = "[[demo: quote=prompt]]"
+QUOTE = "[[demo: quote=session]]"
 ADD: FunctionToolParam = {
     "type": "function",
     "name": "add",
@@ -315,7 +315,7 @@ def test_a_conversation_grows(client: openai.OpenAI) -> None:
     """A conversation keeps its turns in order; items come and go; a deleted one is gone."""
     start: Any = [{"type": "message", "role": "user", "content": "my name is Ann"}]
     talk = client.conversations.create(items=start, metadata={"topic": "names"})
-    first = client.responses.create(model=MODEL, input=QUESTION, conversation=talk.id)
+    first = client.responses.create(model=MODEL, input=f"{QUESTION} please", conversation=talk.id)
     second = client.responses.create(model=MODEL, input=QUOTE, conversation=talk.id)
 
     assert first.conversation is not None

@@ -19,8 +19,10 @@ import httpx
 import pytest
 
 from lingma_cli.settings import environment_name, table
+from tests.e2e.test_engine_settings_reach import CHECKED
 from tests.e2e.test_login_settings_reach import CHECKS
-from tests.support.demo_words import NATIVE
+from tests.e2e.test_session_reuse import deleted
+from tests.support.demo_words import NATIVE, entries
 from tests.support.serving import Serving, program_environment, serving, wait_until
 
 ENDPOINT = "https://lingma.example.com"
@@ -95,6 +97,12 @@ def opens(path: str) -> Callable[[Serving], None]:
         assert server.get(path, headers={"x-api-key": LONG_KEY}).status_code == 200
 
     return check
+
+
+def shows_metrics(server: Serving) -> None:
+    """Check `metrics_public`; without it the admin token would be asked for."""
+    assert server.get("/internal/stats").status_code == 401
+    assert server.get("/metrics").status_code == 200
 
 
 def refuses_two_kilobytes(server: Serving) -> None:
@@ -303,6 +311,34 @@ def stored_response(server: Serving, text: str = "hello") -> str:
     return f"/v1/responses/{answer.json()['id']}"
 
 
+def replies(server: Serving) -> list[bool]:
+    """Return of each ask whether it went on in a session, after a conversation of two turns."""
+    turns = [{"role": "user", "content": "hello"}]
+    message = server.post({"model": "org_auto", "messages": turns}).json()["choices"][0]["message"]
+    turns += [message, {"role": "user", "content": "and?"}]
+    server.post({"model": "org_auto", "messages": turns})
+    heard = [entry["params"] for entry in entries(server, "received") if "params" in entry]
+    return [ask["isReply"] for ask in heard if "isReply" in ask]
+
+
+def keeps_no_session(server: Serving) -> None:
+    """Check `session_reuse_enabled` and what bounds the sessions."""
+    assert replies(server) == [False, False]
+
+
+def keeps_one_session(server: Serving) -> None:
+    """Check `session_cache_max_entries`."""
+    assert replies(server) == [False, True]
+    server.ask("another conversation")
+    wait_until(lambda: deleted(server), within=5, what="a deleted session")
+
+
+def keeps_it_briefly(server: Serving) -> None:
+    """Check `session_cache_ttl_sec`."""
+    assert replies(server) == [False, True]
+    wait_until(lambda: deleted(server), within=10, what="a deleted session")
+
+
 def remembers_in_memory(server: Serving) -> None:
     """Check `response_store`."""
     assert server.get(stored_response(server)).status_code == 200
@@ -344,6 +380,9 @@ REACHES: dict[str, Reach] = {
     "api_keys": Reach(value=LONG_KEY, check=opens("/v1/models")),
     "admin_token": Reach(value=LONG_KEY, check=opens("/internal/stats")),
     "metrics_token": Reach(value=LONG_KEY, check=opens("/metrics")),
+    "metrics_public": Reach(
+        value="true", check=shows_metrics, environ={"LINGMA_ADMIN_TOKEN": LONG_KEY}
+    ),
     "body_limit": Reach(value="1500", check=refuses_two_kilobytes),
     "head_timeout": Reach(value="0.3", check=cuts_a_slow_head),
     "drain_timeout": Reach(value="0.1", check=drains_briefly),
@@ -364,6 +403,10 @@ REACHES: dict[str, Reach] = {
     "tool_allowlist": Reach(value="kept,absent", check=offers_the_one),
     "parked_asks": Reach(value="0", check=parks_nothing, environ=NATIVE),
     "parked_timeout": Reach(value="1", check=parks_briefly, environ=NATIVE),
+    "session_reuse_enabled": Reach(value="false", check=keeps_no_session),
+    "session_cache_max_entries": Reach(value="1", check=keeps_one_session),
+    "session_cache_ttl_sec": Reach(value="1", check=keeps_it_briefly),
+    "session_cache_bytes": Reach(value="10", check=keeps_no_session),
     "response_store": Reach(value="memory", check=remembers_in_memory),
     "response_store_days": Reach(value="0.00003", check=forgets_after_seconds),
     "response_store_bytes": Reach(value="3000", check=keeps_three_kilobytes),
@@ -395,9 +438,10 @@ REACHES: dict[str, Reach] = {
 
 
 def test_every_setting_is_checked() -> None:
-    """Here or among those of executable and accounts there is a row for each setting."""
-    assert set(REACHES) | set(CHECKS) == {item.name for item, _ in table()}
-    assert not set(REACHES) & set(CHECKS)
+    """Here, or among those of engines or of executable and accounts, each has its check."""
+    checked = [*REACHES, *CHECKS, *CHECKED]
+    assert set(checked) == {item.name for item, _ in table()}
+    assert len(set(checked)) == len(checked)
 
 
 @pytest.mark.parametrize("key", REACHES)

@@ -15,7 +15,7 @@ from tests.support.demo_words import say
 from tests.support.frames import frames, streamed
 from tests.support.serving import WAIT_SECONDS, Serving, serving, wait_until
 
-QUOTE = "[[demo: quote=prompt]]"
+QUOTE = "[[demo: quote=session]]"
 ANN, BOB = "key-of-ann-0123456789", "key-of-bob-9876543210"
 PATH = "/v1/responses"
 

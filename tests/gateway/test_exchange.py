@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from hypothesis import given
 
 from lingma_cli.core.chat import ChatRequest
@@ -77,6 +80,26 @@ def test_what_a_stage_holds_back_is_told_before_a_bad_end() -> None:
 
     assert _said(events) == "and ST"
     assert [type(event) for event in events[-2:]] == [UsageReported, Failed]
+
+
+def test_no_error_outlives_its_exchange() -> None:
+    """It leads to all frames that it went through, and these to the request and its answer."""
+    made: list[weakref.ref[LingmaError]] = []
+
+    class Broken(ScriptedAsk):
+        async def next_batch(self) -> list[ChatEvent]:
+            error = LingmaError(ErrorKind.ENGINE_FAILED, "broke")
+            made.append(weakref.ref(error))
+            raise error
+
+    async def main() -> None:
+        exchange = Exchange(REQUEST, Broken((), ()), (), _keeper())
+        assert isinstance((await exchange.next_batch())[-1], Failed)
+
+    run(main())
+    gc.collect()
+
+    assert [error() for error in made] == [None]
 
 
 def test_aborting_ends_the_events_with_the_reason() -> None:

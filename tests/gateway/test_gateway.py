@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from lingma_cli.control.registry import EngineState
-from lingma_cli.core.chat import AskMode, Model
+from lingma_cli.core.chat import AskMode, Model, ToolRoute
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,
@@ -23,13 +23,15 @@ from lingma_cli.core.events import (
     UsageReported,
 )
 from lingma_cli.core.notes import Note, NoteCode, codes
-from lingma_cli.core.record import Attempt, Record, Timings
+from lingma_cli.core.record import Attempt, Record, Reuse, ReuseReason, Timings
 from lingma_cli.errors import ErrorKind, LingmaError
-from lingma_cli.gateway.gateway import Totals
+from lingma_cli.gateway.pipeline import ToolOptions
+from lingma_cli.gateway.router import PolicyRules
+from lingma_cli.metrics.tallies import Totals
 from tests.support.house import REQUEST, House
 from tests.support.scripted_engine import SILENCE, Script, ScriptedEngine
 from tests.support.strategies import is_sentence
-from tests.support.virtual_time import run, settle
+from tests.support.virtual_time import now, run, settle
 
 USAGE = Usage(input_tokens=1, output_tokens=2)
 STOP = Finished(reason=FinishReason.STOP)
@@ -55,7 +57,7 @@ def test_a_good_answer() -> None:
         house.assert_nothing_is_held()
         assert house.registry.slots[0].answered == 1
         (record,) = house.records
-        return events, record, house.gateway.totals
+        return events, record, house.gateway.tallies.totals
 
     expected = Record(
         id="r1",
@@ -68,7 +70,7 @@ def test_a_good_answer() -> None:
             Note(code=NoteCode.SAMPLING_IGNORED, text="x"),
         ),
         attempts=(Attempt(engine="scripted", generation=1),),
-        reuse="new session",
+        reuse=Reuse(reason=ReuseReason.OFF),
         timings=Timings(queued=0.0, leased=0.0, first_event=0.0, total=0.0),
         usage=USAGE,
         end="stop",
@@ -134,7 +136,7 @@ def test_every_end_is_told_once_and_gives_everything_back(
         events = await house.ask()
         house.assert_nothing_is_held()
         assert (kind is None) == house.registry.slots[0].answered
-        return events, house.records[0], house.gateway.totals
+        return events, house.records[0], house.gateway.tallies.totals
 
     events, record, totals = run(main())
 
@@ -160,7 +162,7 @@ def test_a_client_that_leaves(script: Script) -> None:
         asking.cancel()
         await asyncio.wait([asking])
         house.assert_nothing_is_held()
-        return house.records[0], house.gateway.totals
+        return house.records[0], house.gateway.tallies.totals
 
     record, totals = run(main())
 
@@ -218,7 +220,7 @@ def _refused(prepare: Callable[[House, ScriptedEngine], object], *, ready: bool 
         with pytest.raises(LingmaError):
             await house.ask()
         house.assert_nothing_is_held()
-        assert Totals(requests=1, error=1) == house.gateway.totals
+        assert Totals(requests=1, error=1) == house.gateway.tallies.totals
         return house.records[0]
 
     return run(main())
@@ -303,16 +305,17 @@ def test_draining_waits_for_the_last_answer() -> None:
 def test_aborting_ends_every_wait() -> None:
     """Answers under way and waits for an engine both end with the reason."""
 
-    async def main() -> list[BaseException | None]:
+    async def main() -> LingmaError:
         house = House(_answers([SILENCE]), ready=False)
         asking = asyncio.ensure_future(house.ask())
         await settle()
         house.gateway.abort(TROUBLE)
-        await asyncio.wait([asking])
+        with pytest.raises(LingmaError) as caught:
+            await asking
         house.assert_nothing_is_held()
-        return [asking.exception()]
+        return caught.value
 
-    assert run(main()) == [TROUBLE]
+    assert run(main()).message == TROUBLE.message
 
 
 def test_the_least_busy_engine_answers() -> None:
@@ -320,7 +323,7 @@ def test_the_least_busy_engine_answers() -> None:
 
     async def main() -> list[int]:
         engines = [_answers([SILENCE], name=name) for name in "ab"]
-        house = House(*engines)
+        house = House(*engines, rules=PolicyRules(policy="power_of_two"))
         asking = [asyncio.ensure_future(house.ask()) for _ in range(2)]
         await settle()
         counts = [len(engine.asked) for engine in engines]
@@ -354,3 +357,60 @@ def test_models() -> None:
         return models
 
     assert [model.key for model in run(main())] == ["a", "b"]
+
+
+class _Slow(ScriptedEngine):
+    """Never gives its list."""
+
+    async def refresh_models(self) -> Sequence[Model]:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+
+class _Dumb(ScriptedEngine):
+    """Answers every call for its list with an error."""
+
+    async def refresh_models(self) -> Sequence[Model]:
+        raise TROUBLE
+
+
+def test_models_of_an_engine_that_hangs() -> None:
+    """The list that it gave last, and nobody waits for long; one that gave none is left out."""
+
+    async def main() -> tuple[list[str], float]:
+        slow = [_Slow(name=name, models=[Model(key=name, name=name)]) for name in "bc"]
+        slow[1].models = ()
+        models = await House(_answers([]), *slow).gateway.models()
+        return [model.key for model in models], now()
+
+    assert run(main()) == (["org_auto", "b"], 2.0)
+
+
+@pytest.mark.parametrize(("engine", "kind"), [(_Slow, "engine_timeout"), (_Dumb, "quota_exceeded")])
+def test_models_that_nobody_gives(engine: type[ScriptedEngine], kind: str) -> None:
+    """The reason is told."""
+
+    async def main() -> None:
+        await House(engine(models=())).gateway.models()
+
+    with pytest.raises(LingmaError) as caught:
+        run(main())
+    assert caught.value.kind.value == kind
+
+
+def test_tool_routes_are_those_of_the_engines_that_have_the_model() -> None:
+    """What others take says nothing."""
+    takes = _answers([], name="a", models=[Model(key="m", name="The M")], native_tools=True)
+    for route, told in {"auto": ("unknown", "native"), "prompt": ("prompt", "prompt")}.items():
+        house = House(takes, _answers([], name="b"), tools=ToolOptions(route=route), ready=False)
+
+        assert (house.gateway.tool_route("org_auto"), house.gateway.tool_route("m")) == told
+        assert house.gateway.tool_route("gone") == "unknown"
+
+
+def test_what_was_learnt_of_tools_is_told() -> None:
+    """As long as nothing else is configured."""
+    house = House(_answers([]), ready=False)
+    house.registry.slots[0].tool_routes["org_auto"] = ToolRoute.PROMPT
+
+    assert house.gateway.tool_route("org_auto") == "prompt"

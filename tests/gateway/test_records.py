@@ -54,7 +54,8 @@ def test_a_failure_before_any_attempt() -> None:
 def test_a_record_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """The log line carries the record's fields as values, and only the times that there are."""
     with caplog.at_level(logging.INFO):
-        log_record(_finished(Attempt(engine="a", generation=1)))
+        attempts = (Attempt(engine="b", generation=3, error="overloaded"),)
+        log_record(_finished(*attempts, Attempt(engine="a", generation=1)))
     (line,) = caplog.records
     written = json.loads(LineFormatter(as_json=True, redact=Redactor()).format(line))
 
@@ -66,10 +67,27 @@ def test_a_record_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
         "engine": "a",
         "end": "engine_failed",
         "notes": "part_dropped",
-        "attempts": 1,
+        "attempts": 2,
+        "tried": "b#3:overloaded,a#1:engine_failed",
         "input_tokens": 1,
         "output_tokens": 2,
         "queued_s": 0.25,
         "total_s": 1.5,
     }
     assert written | expected == written
+
+
+def test_a_seat_is_an_attempt() -> None:
+    """The first one ends the wait; what was tried is known by name."""
+    times = iter((10.0, 11.0, 13.0))
+    keeper = RecordKeeper("r", caller="c", protocol="p", clock=lambda: next(times))
+    keeper.seated("m", "a", 1)
+    keeper.attempt_failed(BROKEN)
+    keeper.seated("n", "b", 2)
+
+    record = keeper.finish("stop", [], None)
+    assert (record.model, record.timings.leased, keeper.tried) == ("n", 1.0, {"a", "b"})
+    assert record.attempts == (
+        Attempt(engine="a", generation=1, error="engine_failed"),
+        Attempt(engine="b", generation=2),
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from lingma_cli.core.chat import AskMode, ChatRequest, ToolRoute
 from lingma_cli.core.notes import codes
-from lingma_cli.gateway.tool_routes import on_route
+from lingma_cli.gateway.tool_routes import on_route, route_for
 from tests.support.tool_turns import QUESTION
 
 NATIVE, PROMPT, BOTH = ToolRoute.NATIVE, ToolRoute.PROMPT, ToolRoute.BOTH
@@ -44,12 +44,39 @@ def test_routes(setting: str, learnt: ToolRoute | None, route: ToolRoute, mode: 
     assert (("tools_emulated",) if route is not NATIVE else ()) == codes(routed.notes)
 
 
-@pytest.mark.parametrize("setting", ["auto", "native", "prompt"])
+@pytest.mark.parametrize("setting", ["auto", "native"])
 def test_an_engine_that_takes_tools_gets_them(setting: str) -> None:
     """And in the mode that was asked for."""
     routed = _routed(setting=setting, takes_tools=True, learnt=PROMPT)
 
     assert (routed.tool_route, routed.mode, routed.notes) == (NATIVE, AskMode.CHAT, ())
+
+
+def test_the_prompt_can_be_demanded_of_every_engine() -> None:
+    """There are servers that say they take tools, and do not."""
+    routed = _routed(setting="prompt", takes_tools=True)
+
+    assert (routed.tool_route, codes(routed.notes)) == (PROMPT, ("tools_emulated",))
+
+
+@pytest.mark.parametrize(
+    ("setting", "takes_tools", "learnt", "route"),
+    [
+        ("auto", True, None, NATIVE),
+        ("auto", False, None, BOTH),
+        ("auto", False, PROMPT, PROMPT),
+        ("prompt", True, None, PROMPT),
+        ("native", False, None, NATIVE),
+    ],
+)
+def test_the_way_is_known_without_a_request(
+    setting: str, takes_tools: bool, learnt: ToolRoute | None, route: ToolRoute
+) -> None:
+    """It is what a request with tools gets."""
+    known = route_for(setting=setting, takes_tools=takes_tools, learnt=learnt)
+
+    assert known is route
+    assert _routed(setting=setting, takes_tools=takes_tools, learnt=learnt).tool_route is route
 
 
 @pytest.mark.parametrize("setting", ["auto", "native", "prompt", "off"])

@@ -17,6 +17,7 @@ from lingma_cli.core.chat import (
     Role,
     Sampling,
     TextPart,
+    Thread,
     Tool,
     ToolChoice,
     ToolMode,
@@ -55,6 +56,16 @@ def test_a_minimal_request() -> None:
     )
 
     assert expected == _parse(model="m")
+
+
+def test_a_session_is_a_thread() -> None:
+    """It is named and its answer is no stored response; an empty name names none."""
+    request = _parse(session_id="conv_1")
+
+    assert request.thread == Thread(conversation_id="conv_1", store=False)
+    assert request.extras == {"openai_chat": {}}
+    assert _parse(session_id="").thread is None
+    assert _parse(session_id=None).thread is None
 
 
 @pytest.mark.parametrize(

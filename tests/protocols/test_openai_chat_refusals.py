@@ -115,6 +115,8 @@ WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
     "nine choices": ({"n": 9}, "n"),
     "no choice": ({"n": 0}, "n"),
     "n as text": ({"n": "1"}, "n"),
+    "two answers in a session": ({"n": 2, "session_id": "conv_1"}, "n"),
+    "a session's number": ({"session_id": 1}, "session_id"),
     "temperature": ({"temperature": "hot"}, "temperature"),
     "temperature too large": ({"temperature": 10**400}, "temperature"),
     "max_tokens": ({"max_tokens": 1.5}, "max_tokens"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 
-from lingma_cli.client import Answer, ListedModel
+from lingma_cli.client.server import Answer, ListedModel
 from lingma_cli.core.events import (
     BlockDelta,
     BlockKind,

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lingma_cli.client import Answer
+from lingma_cli.client.server import Answer
 from lingma_cli.core.chat import Role
 from lingma_cli.core.events import BlockDelta, BlockKind, BlockOpened, ChatEvent, Started
 from lingma_cli.errors import ErrorKind, LingmaError

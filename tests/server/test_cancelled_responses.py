@@ -19,6 +19,7 @@ from lingma_cli.server.response_routes import ResponseRoutes
 from lingma_cli.sessions.memory import MemoryStore
 from lingma_cli.sessions.stored import Json, StoredResponse
 from tests.support import house
+from tests.support.fleets import idle_fleet
 from tests.support.scripted_engine import SILENCE, Script, ScriptedEngine
 from tests.support.stores import ROOMY, Clock
 from tests.support.virtual_time import run, settle
@@ -53,6 +54,7 @@ class Scene:
         self._routes = ResponseRoutes(
             House(
                 gateway=gateway,
+                fleet=idle_fleet(gateway.registry),
                 logins=Logins(gateway.registry, [], max_retry=0, on_trouble=lambda _: None),
                 body_limit=1000,
                 new_id=random_hex,

@@ -402,6 +402,15 @@ def test_near_misses_do_not_open_the_api(locked: Address, header: str) -> None:
     assert answer.header("www-authenticate") == ["Bearer"]
 
 
+@pytest.mark.parametrize("path", ["/admin", "/metrics"])
+def test_the_way_out_is_the_token_of_the_tier(locked: Address, path: str) -> None:
+    """An API key would not open it."""
+    answer = ask(locked, http(path))
+
+    assert answer.status == 401
+    assert "run `lingma key show --admin`" in answer.error["message"]
+
+
 @pytest.mark.parametrize("key", [b"\xff" * 20, API.encode() + b"\xc3\xa9", b"\x00", b"", b"\xe2"])
 def test_bytes_that_are_no_key(key: bytes) -> None:
     """Whatever bytes come, the ring says no instead of raising."""

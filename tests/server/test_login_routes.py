@@ -6,21 +6,25 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from lingma_cli.auth.bundles.bundle import Bundle, from_text, unpack
 from lingma_cli.control.logins import Logins, Post
-from lingma_cli.control.registry import EngineState, Registry, Slot
+from lingma_cli.control.registry import EngineState, Slot
 from lingma_cli.core.login import LoginState
 from lingma_cli.errors import ErrorKind, LingmaError
+from lingma_cli.server.house import House
 from lingma_cli.server.login_routes import LoginRoutes
+from tests.support import house
+from tests.support.fleets import idle_fleet
 from tests.support.scripted_engine import ScriptedEngine
 
 ONE = Bundle(files={"id": b"i", "user": b"u"})
 
 
-def routes(*logins: LoginState) -> LoginRoutes:
+def routes(*logins: LoginState, is_guarded: bool = True, is_demo: bool = False) -> LoginRoutes:
     """Return the routes of a pool with these logins."""
     posts = []
     for place, login in enumerate(logins):
@@ -29,8 +33,30 @@ def routes(*logins: LoginState) -> LoginRoutes:
         slot = Slot(engine=engine, account=f"a{place}", login_hint=f"do {place}")
         slot.state = EngineState.READY
         posts.append(Post(slot=slot, read=lambda: ONE, method="bundle"))
-    registry = Registry([post.slot for post in posts])
-    return LoginRoutes(Logins(registry, posts, max_retry=0, on_trouble=lambda _: None))
+    gateway = house.House().gateway
+    registry = gateway.registry
+    for post in posts:
+        registry.add(post.slot)
+
+    def recruit(account: str) -> Post | None:
+        if account != "late":
+            return None
+        slot = Slot(engine=ScriptedEngine(name="inst-9"), account=account)
+        return Post(slot=slot, read=lambda: ONE, method="bundle")
+
+    known = Logins(registry, posts, max_retry=0, on_trouble=lambda _: None, recruit=recruit)
+    return LoginRoutes(
+        House(
+            gateway=gateway,
+            fleet=idle_fleet(registry),
+            logins=known,
+            body_limit=1000,
+            new_id=lambda: "id",
+            wall_clock=lambda: 0.0,
+            is_guarded=is_guarded,
+            is_demo=is_demo,
+        )
+    )
 
 
 def request(query: str = "") -> Request:
@@ -89,12 +115,50 @@ def test_start_tells_the_state_of_the_one_that_is_meant() -> None:
         assert [row["instance"] for row in body["instances"]] == ["inst-1"]
 
 
+def test_an_account_that_came_after_the_start_gets_an_engine() -> None:
+    """Once; who is no account gets none."""
+    pool = routes(LoginState.IN)
+    for _ in range(2):
+        _, body = answer(asyncio.run(pool.start(request("account=late"))))
+
+        assert [row["instance"] for row in body["instances"]] == ["inst-9"]
+    assert [slot.id for slot in pool._house.fleet.registry.slots] == ["inst-0", "inst-9"]
+    with pytest.raises(LingmaError) as caught:
+        asyncio.run(pool.start(request("account=nobody")))
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+def test_engines_of_one_account_log_in_together() -> None:
+    """They share the login; which of them gives it away is all the same."""
+    pool = routes(LoginState.IN, LoginState.IN)
+    for slot in pool._house.fleet.registry.slots:
+        slot.account = "shared"
+
+    _, body = answer(asyncio.run(pool.start(request("account=shared"))))
+    headers, _ = answer(asyncio.run(pool.export(request("account=shared"))))
+
+    assert [row["instance"] for row in body["instances"]] == ["inst-0", "inst-1"]
+    assert headers[b"cache-control"] == b"no-store"
+
+
 def test_an_exported_bundle_is_the_login() -> None:
     """Not for any cache."""
     headers, body = answer(asyncio.run(routes(LoginState.IN).export(request())))
 
     assert unpack(from_text(body["bundle_b64"])) == ONE
     assert headers[b"cache-control"] == b"no-store"
+
+
+def test_an_open_server_gives_no_login_away() -> None:
+    """Other users of the machine could ask it as well; a simulator's is nobody's."""
+    with pytest.raises(LingmaError) as caught:
+        asyncio.run(routes(LoginState.IN, is_guarded=False).export(request()))
+    demo = routes(LoginState.IN, is_guarded=False, is_demo=True)
+    _, body = answer(asyncio.run(demo.export(request())))
+
+    assert caught.value.kind is ErrorKind.FORBIDDEN
+    assert "export logins" in caught.value.message
+    assert unpack(from_text(body["bundle_b64"])) == ONE
 
 
 def test_nothing_is_exported_without_a_login() -> None:

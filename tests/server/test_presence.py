@@ -15,7 +15,7 @@ import pytest
 
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import Paths, find_paths, write_private
-from lingma_cli.server.presence import ServerFile, announce, find_server, only_server
+from lingma_cli.server.presence import ServerFile, announce, find_server, is_served, only_server
 from tests.support.serving import serving
 
 HERE = ServerFile(url="http://127.0.0.1:9", pid=os.getpid(), started=1.0)
@@ -105,8 +105,11 @@ def test_a_starting_server_does_not_vouch_for_a_stale_file(paths: Paths) -> None
 
     with only_server(paths):
         assert find_server(paths) is None
+        assert is_served(paths)
         announce(paths, HERE)
         assert find_server(paths) == HERE
+
+    assert not is_served(paths)
 
 
 @pytest.mark.parametrize("content", ["", "{", "null", '{"url": "x"}', '{"url": 1, "pid": "2"}'])

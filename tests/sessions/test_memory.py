@@ -27,6 +27,9 @@ def test_no_store_finds_nothing() -> None:
             assert await store.items("ann", "c") is None
             assert await store.item("ann", "c", "i") is None
             assert not await store.delete_item("ann", "c", "i")
+            assert await store.conversations("ann") == ()
+            assert not await store.clear_conversation("ann", "c")
+            assert await store.delete_idle_conversations("ann", 0) == 0
             assert not await store.delete_conversation("ann", "c")
 
     asyncio.run(main())

@@ -141,6 +141,8 @@ class ScriptedEngine:
         notes: Sequence[Note] = (),
         reports_usage: bool = True,
         native_tools: bool = False,
+        native_options: bool = False,
+        agent_mode: bool = True,
         waits_for_tools: bool = False,
     ) -> None:
         self.name = name
@@ -150,6 +152,8 @@ class ScriptedEngine:
         self.asked: list[ChatRequest] = []
         self.asks: list[ScriptedAsk] = []
         self.native_tools = native_tools
+        self.native_options = native_options
+        self.agent_mode = agent_mode
         self.login = LoginState.IN
         self._waits_for_tools = waits_for_tools
         self.open_asks = 0

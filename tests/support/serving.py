@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -19,6 +20,8 @@ import psutil
 from tests.support.cli import no_keyring
 
 WAIT_SECONDS = 20.0
+# For servers of tests that change the pool with the user's own rights.
+ADMIN = {"LINGMA_ADMIN_TOKEN": "an-admin-token-of-the-tests-0123"}
 
 
 def program_environment(home: Path, **more: str) -> dict[str, str]:
@@ -50,6 +53,18 @@ class Serving:
         """GET `path`."""
         return httpx.get(self.url + path, trust_env=False, timeout=WAIT_SECONDS, **options)  # type: ignore[arg-type]
 
+    def administer(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Ask a path of the admin's, with the token of `ADMIN`."""
+        headers = {"authorization": f"Bearer {ADMIN['LINGMA_ADMIN_TOKEN']}"}
+        return httpx.request(
+            method,
+            self.url + path,
+            json=body,
+            headers=headers,
+            trust_env=False,
+            timeout=WAIT_SECONDS,
+        )
+
     def post(self, body: object, path: str = "/v1/chat/completions") -> httpx.Response:
         """POST `body` as JSON."""
         return httpx.post(self.url + path, json=body, trust_env=False, timeout=WAIT_SECONDS)
@@ -59,14 +74,14 @@ class Serving:
         message = {"role": "user", "content": text}
         return self.post({"model": "org_auto", "messages": [message], "stream": stream})
 
-    def stats(self) -> dict[str, object]:
+    def stats(self) -> dict[str, Any]:
         """Return `/internal/stats`."""
-        answer: dict[str, object] = self.get("/internal/stats").json()
+        answer: dict[str, Any] = self.administer("GET", "/internal/stats").json()
         return answer
 
     def in_flight(self) -> int:
         """Return how many requests are inside, and how many leases are out, added up."""
-        stats = self.get("/internal/stats").json()
+        stats = self.stats()
         leases = sum(slot["in_flight"] for slot in stats["pool"])
         return int(stats["concurrency"]["in_flight"] + leases)
 

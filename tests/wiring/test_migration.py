@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,10 @@ def test_names_of_the_old_gateway_are_known(file: Path) -> None:
         "api_keys": (Secret("key-0123456789abcdef"), Secret("key-fedcba9876543210")),
         "startup_timeout": 55.0,
         "tool_forward_enabled": False,
+        "metrics_public": True,
+        "instance_count": "2",
     }
-    assert plan.unknown == ["METRICS_PUBLIC", "STORE", "PATH", "LINGMA_INSTANCE_COUNT"]
+    assert plan.unknown == ["STORE", "PATH"]
     assert (plan.kept, plan.same, plan.left_out, plan.entries) == ([], [], [], [])
 
 
@@ -66,9 +69,23 @@ def test_what_the_file_says_stays(file: Path) -> None:
     assert plan_import({"LINGMA_RPC_TIMEOUT": "5"}, file).added == {}
 
 
+def test_tables_of_the_file_keep_what_is_theirs(file: Path) -> None:
+    """What is written behind a table's head would belong to it; a list is no such head."""
+    write_private(file, "allowed_hosts = [\n  'a',\n]\n[[engines]]\nurl = 'http://h'\n")
+
+    extend_file(file, {"port": 9000})
+
+    assert tomllib.loads(file.read_text()) == {
+        "allowed_hosts": ["a"],
+        "port": 9000,
+        "engines": [{"url": "http://h"}],
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("LINGMA_ENGINES", '[{"url": "http://canary"}]'),
         ("PORT", "canary"),
         ("PORT", "-1"),
         ("LOG_LEVEL", "canary"),
@@ -145,6 +162,7 @@ def test_what_is_written_is_read(
     rows = {
         item.name: st.sampled_from(row.choices) if row.choices else kinds[str(item.type)]
         for item, row in table()
+        if row.maximum is None and item.type != "tuple[Table, ...]"
     }
     added = values.draw(st.fixed_dictionaries({}, optional=rows))
     file = tmp_path_factory.mktemp("home") / "config" / "config.toml"

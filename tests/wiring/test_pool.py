@@ -11,14 +11,16 @@ import pytest
 from lingma_cli.auth.bundles.bundle import Bundle, pack, to_text
 from lingma_cli.auth.bundles.folder import lay
 from lingma_cli.control.logins import Post
+from lingma_cli.control.persisted import HttpEntry, PersistedEngines
 from lingma_cli.engines.lingma.engine import LingmaEngine
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.paths import Paths, find_paths
 from lingma_cli.secret import Secret
 from lingma_cli.settings import Settings
 from lingma_cli.wiring.home import open_home
-from lingma_cli.wiring.pool import Pool, Surroundings, build_pool
+from lingma_cli.wiring.pool import Pool, build_pool
 from lingma_cli.wiring.session import import_session
+from lingma_cli.wiring.surroundings import Surroundings
 from lingma_cli.wiring.unattended import PasswordOfRun
 from lingma_cli.wiring.vault import VaultDoor
 
@@ -41,7 +43,13 @@ def with_accounts(paths: Paths) -> Paths:
     return paths
 
 
-def build(settings: Settings, paths: Paths, warnings: list[str] | None = None) -> Pool:
+def build(
+    settings: Settings,
+    paths: Paths,
+    warnings: list[str] | None = None,
+    *,
+    is_guarded: bool = True,
+) -> Pool:
     warned = [] if warnings is None else warnings
     around = Surroundings(
         settings=settings,
@@ -50,6 +58,7 @@ def build(settings: Settings, paths: Paths, warnings: list[str] | None = None) -
         command=("lingma",),
         open_vault=VaultDoor(settings, paths, warn=warned.append, ask=pytest.fail).open,
         warn=warned.append,
+        is_guarded=is_guarded,
     )
     return build_pool(around, lambda _: None)
 
@@ -190,3 +199,33 @@ def test_accounts_that_make_no_sense_are_refused(paths: Paths) -> None:
 
     assert caught.value.kind is ErrorKind.USAGE
     assert "hush" not in caught.value.advice
+
+
+def test_who_stands_open_by_accident_serves_no_engines_of_the_home(paths: Paths) -> None:
+    """Neither those of the settings nor the remembered ones; one warning says what to do."""
+    url = "http://127.0.0.1:9"
+    book = PersistedEngines(paths.engines_file, warn=pytest.fail)
+    book.put(HttpEntry(id="kept", url=url))
+    settings = replace(PLAIN, demo=True, engines=({"id": "named", "url": f"{url}/two"},))
+    warnings: list[str] = []
+    pool = build(settings, paths, warnings, is_guarded=False)
+
+    assert [slot.id for slot in pool.fleet.registry.slots] == ["demo-0"]
+    (warning,) = warnings
+    for word in (": 2;", "`--no-auth`", "LINGMA_ADMIN_TOKEN", "LINGMA_API_KEYS"):
+        assert word in warning
+    assert [entry.id for entry in book.all()] == ["kept"]
+    for pool in (
+        build(settings, paths),
+        build(replace(settings, no_auth=True), paths, warnings, is_guarded=False),
+    ):
+        assert {slot.id for slot in pool.fleet.registry.slots} == {"demo-0", "named", "kept"}
+    assert len(warnings) == 1
+
+
+def test_without_engines_of_the_home_there_is_nothing_to_say(paths: Paths) -> None:
+    """The first demo of a new user is not greeted with a warning."""
+    warnings: list[str] = []
+    build(replace(PLAIN, demo=True), paths, warnings, is_guarded=False)
+
+    assert warnings == []

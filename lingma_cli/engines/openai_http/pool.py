@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -22,6 +23,9 @@ from lingma_cli import __version__
 from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 
+# quirk: llama.cpp closes kept connections whenever it is busy. That comes at once; who dies of a
+# question has read it first.
+_CLOSING_SECONDS: Final = 0.1
 _AGENT: Final = f"lingma-cli/{__version__}"
 # Seconds that the last bytes of a finished answer may take, so that its connection can be kept.
 _DRAIN_SECONDS: Final = 0.2
@@ -178,7 +182,8 @@ class HttpPool:
         it; aiohttp itself repeats a GET when a kept connection turns out to be dead.
 
         Raises:
-            LingmaError: nobody is there, or what is there does not answer as HTTP.
+            LingmaError: nobody is there, a kept connection was closed just when it was wanted
+                again (`ENGINE_UNAVAILABLE`), or what is there does not answer as HTTP.
         """
         # Never more connections are open to be kept than may be kept.
         session = self._kept if len(self._open) < self._options.max_idle else self._single
@@ -186,11 +191,21 @@ class HttpPool:
         # first of these passes, and takes note in the second.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
+        way, clock = SimpleNamespace(is_kept=False), asyncio.get_running_loop().time
+        began = clock()
         try:
             response = await session.request(
-                method, url, headers=headers, data=body, allow_redirects=False, proxy=self._proxy
+                method,
+                url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                proxy=self._proxy,
+                trace_request_ctx=way,
             )
         except (aiohttp.ClientError, OSError) as error:
+            if way.is_kept and _is_closed(error) and clock() - began < _CLOSING_SECONDS:
+                raise _unavailable("the server closed a connection that was to be kept") from error
             raise _mapped(error, url) from error
         answer = HttpAnswer(response, self)
         self._open.add(answer)
@@ -198,6 +213,8 @@ class HttpPool:
 
     def _session(self, *, keep: bool) -> aiohttp.ClientSession:
         options = self._options
+        traces = aiohttp.TraceConfig()
+        traces.on_connection_reuseconn.append(_note_kept)
         kept: dict[str, Any] = {"keepalive_timeout": options.idle_timeout} if keep else {}
         connector = aiohttp.TCPConnector(
             limit=0,
@@ -208,6 +225,7 @@ class HttpPool:
         )
         return aiohttp.ClientSession(
             connector=connector,
+            trace_configs=[traces],
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=options.connect_timeout),
             headers={"user-agent": _AGENT, "accept-encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -223,6 +241,20 @@ class HttpPool:
         if name is not None:
             made.setsockopt(socket.IPPROTO_TCP, name, max(1, int(self._options.tcp_keepalive)))
         return made
+
+
+async def _note_kept(
+    _session: aiohttp.ClientSession,
+    way: SimpleNamespace,
+    _params: aiohttp.TraceConnectionReuseconnParams,
+) -> None:
+    way.trace_request_ctx.is_kept = True
+
+
+def _is_closed(error: Exception) -> bool:
+    """Tell whether the connection ended before any byte of an answer."""
+    is_lost = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+    return is_lost and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def _mapped(error: Exception, url: str) -> LingmaError:

@@ -13,6 +13,7 @@ from lingma_cli.sessions.sql.tables import CONVERSATION, RESPONSE, Tables
 from lingma_cli.sessions.stored import (
     Json,
     Limits,
+    ListedConversation,
     StoredConversation,
     StoredResponse,
     items_by_id,
@@ -118,6 +119,12 @@ class SqlStore:
         """Return one conversation."""
         return await self._read(lambda tables: tables.conversation(owner, conversation_id))
 
+    async def conversations(
+        self, owner: str, conversation_id: str | None = None
+    ) -> tuple[ListedConversation, ...]:
+        """Return all of an owner's conversations, or that one."""
+        return await self._read(lambda tables: tables.conversations(owner, conversation_id))
+
     async def update_conversation(
         self, owner: str, conversation_id: str, metadata: Json
     ) -> StoredConversation | None:
@@ -128,6 +135,14 @@ class SqlStore:
     async def delete_conversation(self, owner: str, conversation_id: str) -> bool:
         """Remove a conversation and its items."""
         return await self._write(lambda tables: tables.remove(owner, CONVERSATION, conversation_id))
+
+    async def delete_idle_conversations(self, owner: str, seconds: float) -> int:
+        """Remove those not written for so long."""
+        return await self._write(lambda tables: tables.remove_idle(owner, seconds))
+
+    async def clear_conversation(self, owner: str, conversation_id: str) -> bool:
+        """Remove all items."""
+        return await self._write(lambda tables: tables.clear(owner, conversation_id))
 
     async def items(self, owner: str, conversation_id: str) -> tuple[Json, ...] | None:
         """Return the items, the first one added first."""

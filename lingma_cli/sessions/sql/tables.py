@@ -12,6 +12,7 @@ from lingma_cli.sessions.stored import (
     MAX_ID,
     Json,
     Limits,
+    ListedConversation,
     StoredConversation,
     StoredResponse,
     chain_too_long,
@@ -78,10 +79,25 @@ class Tables:
     def conversation(self, owner: str, conversation_id: str) -> StoredConversation | None:
         """Return one conversation."""
         row = self._find(owner, CONVERSATION, conversation_id)
-        if row is None:
-            return None
-        return StoredConversation(
-            id=row.id, owner=row.owner, created=row.created, metadata=object_from(row.body)
+        return None if row is None else _conversation(row)
+
+    def conversations(
+        self, owner: str, conversation_id: str | None
+    ) -> tuple[ListedConversation, ...]:
+        """Return all of an owner's conversations, or that one, in one query."""
+        wanted = [self._is_found(owner, CONVERSATION)]
+        if conversation_id is not None:
+            wanted.append(_entries.c.id == conversation_id)
+        within = _items.c.entry == _entries.c.entry
+        count = sa.select(sa.func.count()).where(within).scalar_subquery().label("item_count")
+        query = sa.select(_entries, count).where(*wanted).order_by(_entries.c.turn.desc())
+        return tuple(
+            ListedConversation(
+                conversation=_conversation(row),
+                last_active=row.written / 1000,
+                item_count=row.item_count,
+            )
+            for row in self._connection.execute(query)
         )
 
     def chain(self, owner: str, response_id: str) -> tuple[StoredResponse, ...] | None:
@@ -142,6 +158,21 @@ class Tables:
         """Remove an entry that can still be found; tell whether there was one."""
         found = (self._is_found(owner, kind), _entries.c.id == entry_id)
         return self._connection.execute(sa.delete(_entries).where(*found)).rowcount > 0
+
+    def remove_idle(self, owner: str, seconds: float) -> int:
+        """Remove the conversations not written for so long; return how many they were."""
+        latest = self._now - milliseconds(seconds)
+        idle = (self._is_found(owner, CONVERSATION), _entries.c.written <= latest)
+        return self._connection.execute(sa.delete(_entries).where(*idle)).rowcount
+
+    def clear(self, owner: str, conversation_id: str) -> bool:
+        """Remove all items of a conversation; tell whether it exists."""
+        row = self._find(owner, CONVERSATION, conversation_id)
+        if row is None:
+            return False
+        self._connection.execute(sa.delete(_items).where(_items.c.entry == row.entry))
+        self._touch(row, text_size(row.body) - row.size)
+        return True
 
     def update(self, owner: str, conversation_id: str, body: str) -> StoredConversation | None:
         """Replace a conversation's metadata by the JSON text `body`."""
@@ -242,6 +273,12 @@ class Tables:
                 **values,
             )
         )
+
+
+def _conversation(row: sa.Row[Any]) -> StoredConversation:
+    return StoredConversation(
+        id=row.id, owner=row.owner, created=row.created, metadata=object_from(row.body)
+    )
 
 
 def _response(row: sa.Row[Any]) -> StoredResponse:

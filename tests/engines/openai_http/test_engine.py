@@ -160,7 +160,7 @@ def test_connections_are_used_again() -> None:
 
 
 def test_a_question_that_kills_its_server_is_asked_once() -> None:
-    """Also over a connection that was kept: what is next is not for the engine to decide."""
+    """Over a kept connection it may not have come: what is next is not for the engine to decide."""
     with (
         openai_server(
             engine_health=WELL,
@@ -170,7 +170,7 @@ def test_a_question_that_kills_its_server_is_asked_once() -> None:
         living(server.url) as live,
     ):
         assert texts(live.ask()) == "a"
-        assert live.refusal().kind is ErrorKind.ENGINE_FAILED
+        assert live.refusal().kind is ErrorKind.ENGINE_UNAVAILABLE
         paths = [asked.path for asked in server.asked]
         assert paths.count("/v1/chat/completions") == 2
 

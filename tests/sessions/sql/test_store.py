@@ -180,7 +180,16 @@ names = st.sampled_from("abc")
 previous = st.none() | names
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=150)
 some_items = st.lists(st.builds(item, names, texts), max_size=3)
-NAMES = ["response", "delete_response", "chain", "conversation", "delete_conversation", "items"]
+NAMES = [
+    "response",
+    "delete_response",
+    "chain",
+    "conversation",
+    "conversations",
+    "delete_conversation",
+    "clear_conversation",
+    "items",
+]
 
 
 def _call(name: str, *arguments: object) -> Step:
@@ -210,6 +219,8 @@ steps = st.one_of(
         some_items,
     ),
     st.builds(_call, st.sampled_from(NAMES), owners, names),
+    st.builds(_call, st.just("conversations"), owners),
+    st.builds(_call, st.just("delete_idle_conversations"), owners, st.integers(0, 10)),
     st.builds(_call, st.just("add_items"), owners, names, some_items),
     st.builds(
         _call, st.just("update_conversation"), owners, names, st.fixed_dictionaries({"k": texts})
@@ -236,7 +247,7 @@ async def look_around(store: ResponseStore) -> list[object]:
     """Return everything that can be seen in a store."""
     return [
         await outcome(_call(name, owner, one), store)
-        for name in ("response", "chain", "conversation", "items")
+        for name in ("response", "chain", "conversation", "conversations", "items")
         for owner in ("ann", "bob")
         for one in "abc"
     ]

@@ -1,4 +1,4 @@
-"""The one settings table."""
+"""The one settings table, and how its values are found."""
 
 from __future__ import annotations
 
@@ -52,11 +52,13 @@ def _sample(item: Field[Any], row: Row) -> tuple[str, Any]:
         case "int":
             return "2048", 2048
         case "float":
-            return "7.5", 7.5
+            return ("0.5", 0.5) if row.maximum == 1 else ("7.5", 7.5)
         case "str":
             return "some text", "some text"
         case "tuple[str, ...]":
             return "a, b", ("a", "b")
+        case "tuple[Table, ...]":
+            return '[{"name": "one"}]', ({"name": "one"},)
         case "Secret | None":
             return "canary", Secret("canary")
         case "tuple[Secret, ...]":
@@ -89,7 +91,7 @@ def test_every_row_reads_its_variable(item: Field[Any], row: Row) -> None:
 def test_every_row_reads_its_key_in_a_file(item: Field[Any], row: Row, tmp_path: Path) -> None:
     """The key is the name, the value has TOML's own type."""
     text, value = _sample(item, row)
-    quoted = text if str(item.type) in ("bool", "int", "float") else f'"{text}"'
+    quoted = text if str(item.type) in ("bool", "int", "float") else f"'{text}'"
     path = _toml(tmp_path, f"{item.name} = {quoted}\n")
 
     resolved = _resolve(user_file=path)
@@ -155,6 +157,18 @@ def test_words_for_yes_and_no(text: str, value: bool) -> None:
     assert value is _resolve(environ={"LINGMA_DEMO": text}).settings.demo
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [("demo", "true or false"), ("port", "an integer"), ("engines", "a list of tables")],
+)
+def test_a_wrong_type_is_told_in_words(key: str, words: str) -> None:
+    """Not in those of Python."""
+    with pytest.raises(LingmaError) as caught:
+        _resolve(environ={f"LINGMA_{key.upper()}": "x"})
+
+    assert caught.value.message == f"`{key}` from environment takes {words}, not `x`"
+
+
 def test_lists() -> None:
     """Commas, line breaks, blanks around, and TOML arrays."""
     assert _resolve(environ={"LINGMA_ALLOWED_HOSTS": " a,b ,\nc,,"}).settings.allowed_hosts == (
@@ -184,6 +198,9 @@ WRONG_TEXT = {
     "drain_timeout": ["-0.1"],
     "log_level": ["loud"],
     "default_ask_mode": ["edit"],
+    "cache_threshold": ["1.01"],
+    "policy": ["fastest"],
+    "engines": ["url", '{"url": "http://localhost"}', "[1]"],
 }
 
 

@@ -1,0 +1,1 @@
+"""What the server counts, as Prometheus text and as JSON."""
