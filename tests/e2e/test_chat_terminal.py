@@ -237,6 +237,7 @@ def test_a_lost_server_does_not_end_the_chat(tmp_path: Path) -> None:
         screen.type("[[demo: chunks=500 delay=0.05]]\r")
         screen.expect("\n1 2 3")
         server.process.kill()
+        server.process.wait()
         screen.expect("error: the server broke off before the answer was complete")
         screen.expect("lingma status`\n\n>")
         ask(screen, "/retry")
