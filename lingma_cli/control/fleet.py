@@ -88,7 +88,6 @@ class Fleet:
         supervisor: keeps them running.
         persisted: those that were added at run time; read and written in threads.
         make: builds one from what is kept of it; nothing is started by that.
-        address: returns a worker URL without `/v1`, or raises `LingmaError`.
         keep_key: see `KeepKey`; told before `make` is called.
         drain_seconds: for the last answers of an engine that is to stop.
         remembers: whether what is added is written down; else it counts for this run only.
@@ -100,12 +99,10 @@ class Fleet:
         persisted: PersistedEngines,
         make: Callable[[Entry], Slot],
         *,
-        address: Callable[[str], str],
         keep_key: KeepKey,
         drain_seconds: float,
         remembers: bool = True,
     ) -> None:
-        self.address = address
         self._supervisor = supervisor
         self._persisted = persisted
         self._make = make

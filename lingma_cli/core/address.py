@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from lingma_cli.core.loopback import is_loopback
 from lingma_cli.errors import ErrorKind, LingmaError
 
 _V1: Final = "/v1"
@@ -68,6 +69,11 @@ class Address:
             host=parts.hostname,
             port=_PORTS[parts.scheme] if port is None else port,
         )
+
+    def is_at(self, host: str, port: int) -> bool:
+        """Tell whether it is whoever listens there; all names of this machine are one."""
+        is_here = self.host == host or (is_loopback(self.host) and is_loopback(host))
+        return is_here and self.port == port
 
     def api(self, path: str) -> str:
         """Return the URL of a `path` below `/v1`, such as `/models`."""

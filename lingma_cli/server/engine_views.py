@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from typing import Any, Final, Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
 from lingma_cli.control.breaker import BreakerState
 from lingma_cli.control.fleet import url_of
 from lingma_cli.control.lifecycle import ENDED, LEAVING
 from lingma_cli.control.persisted import ManagedEntry
 from lingma_cli.control.registry import EngineState, Registry, Slot
+from lingma_cli.core.address import Address
 
 _PRIORITY: Final = 50
 _COST: Final = 1.0
@@ -165,9 +165,10 @@ def _backend(slot: Slot, own: tuple[str, int]) -> Json:
 
 
 def _place(slot: Slot) -> tuple[str | None, int | None]:
-    parts = urlsplit(url_of(slot))
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.hostname, parts.port or usual
+    if not (url := url_of(slot)):
+        return None, None
+    address = Address.parse(url)
+    return address.host, address.port
 
 
 # SGLang

@@ -9,15 +9,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from lingma_cli.control.fleet import Fleet
 from lingma_cli.control.persisted import HttpEntry, Id, Labels, ManagedEntry, Text
 from lingma_cli.control.registry import Slot
+from lingma_cli.core.address import Address
 from lingma_cli.core.loopback import is_loopback
 from lingma_cli.engines.gpu import Gpus, find_nvml, gpus_as_json, read_gpus
 from lingma_cli.errors import ErrorKind, LingmaError
@@ -127,24 +126,21 @@ def _labels(metadata: dict[str, Any] | None) -> dict[str, str]:
     return convert(texts, Labels, at="metadata")
 
 
-def foreign_url(request: Request, fleet: Fleet, url: str, param: str) -> str:
+def foreign_url(request: Request, url: str, param: str) -> str:
     """Return a worker URL as the fleet keeps it.
 
     Raises:
         LingmaError: it is none, or this server's own: a request would never end.
     """
     try:
-        root = fleet.address(url)
+        address = Address.parse(url)
     except LingmaError as error:
         raise LingmaError(
             ErrorKind.INVALID_REQUEST, error.message, hint=error.hint, param=param
         ) from None
-    parts, (host, port) = urlsplit(root), own_place(request)
-    named, number = parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
-    is_here = named == host or (is_loopback(named) and is_loopback(host))
-    if is_here and number == port:
+    if address.is_at(*own_place(request)):
         raise invalid("an engine cannot be this server itself", param=param)
-    return root
+    return address.root
 
 
 def own_place(request: Request) -> tuple[str, int]:
@@ -279,7 +275,7 @@ class ManagementRoutes:
         host = f"[{asked.host}]" if ":" in asked.host and asked.host[0] != "[" else asked.host
         entry = HttpEntry(
             id=asked.engine_id,
-            url=foreign_url(request, self._fleet, f"http://{host}:{asked.port}", "host"),
+            url=foreign_url(request, f"http://{host}:{asked.port}", "host"),
             model=asked.model_id,
             kind=asked.engine_kind,
             api_key_ref=asked.api_key_ref,

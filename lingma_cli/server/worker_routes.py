@@ -16,6 +16,7 @@ from lingma_cli.control.fleet import Fleet, url_of
 from lingma_cli.control.lifecycle import LEAVING
 from lingma_cli.control.persisted import HttpEntry, Id, Labels, Text
 from lingma_cli.control.registry import Slot
+from lingma_cli.core.address import Address
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.protocols.fields import convert
 from lingma_cli.secret import Secret
@@ -99,7 +100,7 @@ class WorkerRoutes:
             self._house.check_trust("look for keys")
         key = Secret(asked.api_key) if asked.api_key is not None else None
         labels = {**(asked.labels or {}), **_numbers(asked.priority, asked.cost)}
-        url = foreign_url(request, self._fleet, asked.url, "url")
+        url = foreign_url(request, asked.url, "url")
         entry = HttpEntry(
             id=asked.engine_id or self._fleet.new_id(asked.kind, url),
             url=url,
@@ -151,7 +152,7 @@ class WorkerRoutes:
     async def add_by_url(self, request: Request) -> ASGIApp:
         """Take a server into the pool, if it is not there."""
         url = await self._named(request)
-        root = foreign_url(request, self._fleet, url, "url")
+        root = foreign_url(request, url, "url")
         if not self._has(root):
             entry = HttpEntry(id=self._fleet.new_id("llm", root), url=root)
             try:
@@ -171,7 +172,7 @@ class WorkerRoutes:
     async def remove_by_url(self, request: Request) -> ASGIApp:
         """Forget a worker; its answers under way may end after this one."""
         url = await self._named(request)
-        wanted = {url, _root(self._fleet, url)}
+        wanted = {url, _root(url)}
         slots = self._fleet.registry.slots
         found = next((slot for slot in slots if worker_url(slot) in wanted), None)
         if found is None:
@@ -240,9 +241,9 @@ def _caveat(slot: Slot, key: Secret | None) -> str:
     return _KEY_OF_RUN if key is not None else ""
 
 
-def _root(fleet: Fleet, url: str) -> str:
+def _root(url: str) -> str:
     try:
-        return fleet.address(url)
+        return Address.parse(url).root
     except LingmaError:
         # One without an address of its own has a name that looks like a URL.
         return url

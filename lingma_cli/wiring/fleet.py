@@ -115,7 +115,6 @@ def build_fleet(supervisor: Supervisor, around: Surroundings) -> Fleet:
         supervisor,
         PersistedEngines(around.paths.engines_file, warn=around.warn),
         maker,
-        address=lambda url: Address.parse(url).root,
         keep_key=maker.keep_key,
         drain_seconds=around.settings.engine_drain_timeout,
         remembers=around.is_guarded,

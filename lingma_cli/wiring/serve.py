@@ -17,10 +17,12 @@ from typing import Final
 from lingma_cli.auth.keys import KeyRing, Tier, check_configured
 from lingma_cli.auth.keys_file import GeneratedKeys
 from lingma_cli.control.checker import Checker
+from lingma_cli.control.fleet import url_of
+from lingma_cli.core.address import Address
 from lingma_cli.core.chat import Model
 from lingma_cli.core.ids import random_hex
 from lingma_cli.core.loopback import is_loopback
-from lingma_cli.errors import LingmaError
+from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.gateway.gateway import Gateway
 from lingma_cli.logs import set_up_logs
 from lingma_cli.paths import Paths
@@ -110,12 +112,26 @@ def run_server(
         )
         pool = build_pool(around, on_trouble)
         _start_logs(settings, (*keys.secrets(), *pool.secrets), warnings)
-        listener = bind(settings.host, settings.port)
+        listener = _bound(settings, pool)
         tell = partial(_tell, paths, _listening(settings, listener, keys, generated), on_listening)
         # What was imported and built so far lives as long as the process.
         gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(settings, paths, listener, keys, pool, tell, on_models))
+
+
+def _bound(settings: Settings, pool: Pool) -> socket.socket:
+    """Return the listening socket; no engine may be this server itself: no request would end."""
+    listener = bind(settings.host, settings.port)
+    own = Address.parse(_url(settings.host, listener.getsockname()[1]))
+    for slot in pool.supervisor.registry.slots:
+        if (root := url_of(slot)) and Address.parse(root).is_at(own.host, own.port):
+            raise LingmaError(
+                ErrorKind.USAGE,
+                f"the engine `{slot.id}` is this server itself: {root}",
+                hint=f"run `lingma engine remove {slot.id}`, or take it out of the settings file",
+            )
+    return listener
 
 
 async def _serve(

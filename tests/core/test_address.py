@@ -72,6 +72,22 @@ def test_host_and_port_of_an_address(url: str, host: str, port: int) -> None:
     assert (address.host, address.port) == (host, port)
 
 
+@pytest.mark.parametrize(
+    ("url", "is_there"),
+    [
+        ("http://127.0.0.1:8317/v1", True),
+        ("http://localhost:8317", True),
+        ("http://[::1]:8317", True),
+        ("http://127.0.0.1:8318", False),
+        ("http://box:8317", False),
+        ("http://localhost", False),
+    ],
+)
+def test_all_names_of_this_machine_are_one(url: str, is_there: bool) -> None:
+    """The port tells who it is."""
+    assert Address.parse(url).is_at("127.0.0.1", 8317) is is_there
+
+
 def test_who_asks_says_what_the_url_is_for() -> None:
     """The sentence and the hint are the caller's, the reason is not."""
     with pytest.raises(LingmaError) as raised:

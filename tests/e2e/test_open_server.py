@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lingma_cli.control.persisted import HttpEntry, PersistedEngines
+from tests.support.cli import run_lingma
 from tests.support.openai_server import OpenAiServer, answer, json_reply, openai_server
 from tests.support.serving import ADMIN, Serving, serving, wait_until
 
@@ -83,3 +85,20 @@ def test_only_who_wants_it_so_serves_the_home_to_everybody(
         assert server.log.count(WARNING) == (0 if has_them else 1)
 
     assert [entry.id for entry in book.all()] == ["kept"]
+
+
+@pytest.mark.parametrize("form", ["http://localhost:{}", "http://127.0.0.1:{}/v1"])
+def test_a_server_is_no_engine_of_its_own(tmp_path: Path, form: str) -> None:
+    """Remembered while it was away, it would send each request round in circles."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    assert run_lingma("engine", "add", form.format(port), "--id", "me", home=tmp_path).code == 0
+
+    arguments = ("serve", "--demo", "--no-auth", "--port", str(port))
+    done = run_lingma(*arguments, home=tmp_path, timeout=30)
+
+    assert done.code == 2, done.err
+    assert "the engine `me` is this server itself" in done.err
+    assert "hint: run `lingma engine remove me`" in done.err
+    assert run_lingma("engine", "remove", "me", home=tmp_path).code == 0

@@ -9,16 +9,10 @@ from lingma_cli.control.fleet import Fleet
 from lingma_cli.control.persisted import Entry, PersistedEngines
 from lingma_cli.control.registry import Registry, Slot
 from lingma_cli.control.supervisor import Supervisor
-from lingma_cli.core.address import Address
 from lingma_cli.engines.base import Engine
 from lingma_cli.errors import ErrorKind, LingmaError
 from lingma_cli.secret import Secret
 from tests.support.scripted_engine import ScriptedEngine
-
-
-def root_of(url: str) -> str:
-    """Return a worker URL as the composition root does."""
-    return Address.parse(url).root
 
 
 def idle_fleet(registry: Registry) -> Fleet:
@@ -55,7 +49,6 @@ class Fleets:
             self.supervisor,
             self.kept,
             self._make,
-            address=root_of,
             keep_key=self._keep_key,
             drain_seconds=30.0,
             remembers=remembers,
